@@ -1,0 +1,56 @@
+# sonar-dropout. `make` alone lists the targets.
+# Options are make variables: make baseline REPEATS=5 SEED=1 (see make help).
+
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/installed
+RUN := $(VENV)/bin/python -m
+
+# An option counts only when it is given on make's command line: a variable called DATA or
+# SEED in somebody's environment should not change a result.
+option = $(if $(filter command,$(origin $1)),--$2 "$($1)")
+OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
+          $(call option,EPOCHS,epochs) $(call option,SEED,seed) $(call option,JOBS,jobs) \
+          $(call option,DATA,data) $(call option,RESULTS,results) \
+          $(call option,ENGINE,engine)
+
+.DEFAULT_GOAL := help
+.PHONY: help baseline visible hidden test lint lock clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Options: REPEATS FOLDS EPOCHS SEED JOBS DATA RESULTS ENGINE,"
+	@echo "  as in: make baseline REPEATS=5 SEED=1"
+
+baseline: $(INSTALLED)  ## Cross-validate the network without dropout
+	@$(RUN) experiments.baseline $(OPTIONS)
+
+visible: $(INSTALLED)  ## Cross-validate 20% dropout on the inputs
+	@$(RUN) experiments.visible $(OPTIONS)
+
+hidden: $(INSTALLED)  ## Cross-validate 20% dropout after each hidden layer
+	@$(RUN) experiments.hidden $(OPTIONS)
+
+test: $(INSTALLED)  ## Run the tests
+	@$(RUN) pytest $(PYTEST)
+
+lint: $(INSTALLED)  ## Check the style of the code
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+
+lock: $(INSTALLED)  ## Write requirements.txt anew from pyproject.toml
+	@$(RUN) pip install --quiet uv
+	@$(VENV)/bin/uv pip compile pyproject.toml --quiet --extra test --universal \
+	    --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
+	    --custom-compile-command "make lock" --output-file requirements.txt
+
+clean:  ## Remove the virtual environment
+	@rm -rf $(VENV)
+
+$(INSTALLED): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; say which: make PYTHON=python3.12")'
+	@echo "Installing into $(VENV) (once, about a minute) …" >&2
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(RUN) pip install -qq --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@

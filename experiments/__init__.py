@@ -1,0 +1,1 @@
+"""One script per experiment; what they share is in `experiments.harness`."""

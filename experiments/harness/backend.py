@@ -1,0 +1,41 @@
+"""TensorFlow and Keras, imported quietly and set up for many small networks.
+
+Everything else imports `keras` and `tf` from here, so that the settings below
+are in force before TensorFlow starts, in worker processes too.
+"""
+
+import contextlib
+import os
+import sys
+
+# A step of these networks is many tiny products: threads inside an operation cost
+# more than they give, and their number must not change the last bit of a result.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+@contextlib.contextmanager
+def _muted_stderr():
+    """Send file descriptor 2 to nowhere: C++ prints there before its log level is set."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+with _muted_stderr():
+    import keras
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")  # no retracing warnings: every fold is a new model
+    tf.constant(0)  # start the runtime now, while nobody listens
+
+__all__ = ["keras", "tf"]

@@ -1,0 +1,54 @@
+"""The one model builder: every arm is this network with other settings."""
+
+from collections.abc import Sequence
+
+from experiments.harness.backend import keras
+
+
+def build_network(
+    meta: dict,
+    *,
+    hidden_units: Sequence[int] = (60, 30),
+    visible_dropout: float = 0.0,
+    hidden_dropout: float = 0.0,
+    max_norm: float | None = None,
+    learning_rate: float = 0.01,
+    momentum: float = 0.8,
+) -> keras.Sequential:
+    """Build and compile the tutorial's network; the defaults are its baseline.
+
+    Parameters
+    ----------
+    meta : dict
+        What scikeras knows of the data; ``meta["n_features_in_"]`` is the input width.
+    hidden_units : sequence of int
+        Units of each hidden layer (relu), first to last.
+    visible_dropout : float
+        Share of the inputs dropped in training, in [0, 1); 0 adds no layer.
+    hidden_dropout : float
+        Share dropped after every hidden layer in training, in [0, 1); 0 adds no layers.
+    max_norm : float or None
+        Largest norm of a hidden unit's incoming weights; None leaves them free.
+    learning_rate, momentum : float
+        Of plain stochastic gradient descent.
+
+    Returns
+    -------
+    keras.Sequential
+        Maps (rows, features) to (rows, 1), the probability of the second class.
+    """
+    layers = [keras.Input((meta["n_features_in_"],))]
+    if visible_dropout:
+        layers.append(keras.layers.Dropout(visible_dropout))
+    for units in hidden_units:
+        constraint = None if max_norm is None else keras.constraints.MaxNorm(max_norm)
+        layers.append(keras.layers.Dense(units, activation="relu", kernel_constraint=constraint))
+        if hidden_dropout:
+            layers.append(keras.layers.Dropout(hidden_dropout))
+    layers.append(keras.layers.Dense(1, activation="sigmoid"))
+    network = keras.Sequential(layers)
+    network.compile(
+        loss="binary_crossentropy",
+        optimizer=keras.optimizers.SGD(learning_rate, momentum=momentum),
+    )
+    return network

@@ -1,0 +1,75 @@
+"""The command line that every script shares."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from experiments.harness.errors import InputError
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}; see --help\n")
+
+
+def script_parser(name: str, description: str) -> argparse.ArgumentParser:
+    """Make a parser for the script `name` that answers a mistake in one line, exit status 2."""
+    return _Parser(
+        prog=name,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_experiment_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of everything that cross-validates."""
+    add = parser.add_argument
+    # fmt: off
+    add("--repeats", type=_whole(1), default=1, metavar="N",
+        help="cross-validate N times, each time on new splits (default: %(default)s)")
+    add("--folds", type=_whole(2), default=10, metavar="N",
+        help="folds of one cross-validation, stratified and shuffled (default: %(default)s)")
+    add("--epochs", type=_whole(1), default=300, metavar="N",
+        help="passes over the training rows (default: %(default)s)")
+    add("--seed", type=_whole(0, 2**32 - 1), default=7, metavar="N",
+        help="every split and every network's seed is derived from it (default: %(default)s)")
+    add("--jobs", type=_whole(1), default=os.cpu_count(), metavar="N",
+        help="processes to spread the folds over (default: one per core, here %(default)s)")
+    add("--data", type=Path, default=Path("data/sonar.csv"), metavar="FILE",
+        help="numbers, the class in the last column, no header (default: %(default)s)")
+    add("--results", type=Path, default=Path("results"), metavar="FOLDER",
+        help="where the tables go (default: %(default)s)")
+    add("--engine", choices=["scikit-learn"], default="scikit-learn",
+        help="what cross-validates (default: %(default)s)")
+    # fmt: on
+
+
+def answer_mistakes(name: str, action: Callable[[], None]) -> None:
+    """Run a script's `action`; what the user can mend is told in one line, exit status 2."""
+    try:
+        action()
+    except InputError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; nothing was written", file=sys.stderr)
+        sys.exit(130)
+
+
+def _whole(smallest, largest=None):
+    """Make an argparse type: a whole number within bounds."""
+
+    def whole_number(text):
+        try:
+            number = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if number < smallest or (largest is not None and number > largest):
+            bounds = f"at least {smallest}" if largest is None else f"{smallest} to {largest}"
+            raise argparse.ArgumentTypeError(f"{number} is out of range: {bounds}")
+        return number
+
+    return whole_number

@@ -1,0 +1,43 @@
+"""A progress bar with the time left, on a terminal only."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn
+from rich.text import Text
+
+
+class _TimeLeft(ProgressColumn):
+    """Time left at the mean pace so far: folds in parallel finish in bursts."""
+
+    def render(self, task):
+        if not task.completed or task.elapsed is None:
+            return Text("-:--:-- left")
+        seconds = task.elapsed * (task.total - task.completed) / task.completed
+        return Text(f"{timedelta(seconds=round(seconds))} left")
+
+
+@contextlib.contextmanager
+def progress_bar(name: str, total: float) -> Iterator[Callable[[float], None]]:
+    """Show a bar on stderr while the block runs, then remove it; nothing if no terminal.
+
+    Parameters
+    ----------
+    name : str
+    total : float
+        Units of work.
+
+    Yields
+    ------
+    callable
+        To be called with the units of work finished since the last call.
+    """
+    console = Console(stderr=True)
+    columns = TextColumn(name), BarColumn(), TaskProgressColumn(), _TimeLeft()
+    with Progress(
+        *columns, console=console, disable=not console.is_terminal, transient=True
+    ) as bar:
+        task = bar.add_task(name, total=total)
+        yield lambda finished: bar.advance(task, finished)

@@ -1,0 +1,153 @@
+"""Run one arm: load, cross-validate, write, print.
+
+Modules that import TensorFlow are imported only once the options and the data have
+been checked: the import takes seconds, a mistake should be answered at once.
+"""
+
+import hashlib
+import platform
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGES = ("tensorflow", "keras", "scikeras", "scikit-learn", "pandas", "numpy")
+
+
+def run_arm(
+    name: str, settings: Mapping[str, object], description: str, argv: Sequence[str] | None = None
+) -> None:
+    """Be the whole of an arm's script: read options, cross-validate, write tables, print.
+
+    Parameters
+    ----------
+    name : str
+        Of the arm, and of its table.
+    settings : mapping
+        Keyword parameters of `experiments.harness.model.build_network`.
+    description : str
+        What ``--help`` says.
+    argv : sequence of str, optional
+        Options, instead of those of the command line.
+    """
+    parser = script_parser(name, description)
+    add_experiment_options(parser)
+    options = parser.parse_args(argv)
+    answer_mistakes(name, lambda: _run_arm(name, settings, options))
+
+
+def _run_arm(name, settings, options):
+    from experiments.harness.dataset import read_dataset
+
+    data = read_dataset(options.data, folds=options.folds)
+
+    from experiments.harness import tables
+
+    tables.check_folder(options.results)
+
+    from sklearn.model_selection import RepeatedStratifiedKFold
+
+    from experiments.harness.cross_validation import cross_validate
+    from experiments.harness.pipeline import build_pipeline
+    from experiments.harness.progress import progress_bar
+
+    pipeline = build_pipeline(settings, epochs=options.epochs, random_state=options.seed)
+    cv = RepeatedStratifiedKFold(
+        n_splits=options.folds, n_repeats=options.repeats, random_state=options.seed
+    )
+    splits = list(cv.split(data.X, data.y))
+
+    started = time.perf_counter()
+    with progress_bar(name, len(splits)) as progress:
+        scores = cross_validate(
+            pipeline, data.X, data.y, splits, jobs=options.jobs, progress=progress
+        )
+    seconds = time.perf_counter() - started
+
+    folds = _fold_table(name, splits, options.folds, scores)
+    path = tables.write_arm(
+        options.results, folds, _record(name, settings, options, data, splits, pipeline, seconds)
+    )
+    print(_result_line(folds))
+    print(_published_line(name, tables.read_published()), end="")
+    print(f"  written:   {path}")
+
+
+def _fold_table(name, splits, folds, scores):
+    import pandas as pd
+
+    number = pd.RangeIndex(len(splits))
+    return pd.DataFrame(
+        {
+            "experiment": name,
+            "repeat": number // folds + 1,
+            "fold": number % folds + 1,
+            "n_train": [len(train) for train, _ in splits],
+            "n_test": [len(test) for _, test in splits],
+            "accuracy": scores["test_score"],
+            "log_loss": scores["test_log_loss"],
+            "train_accuracy": scores["train_score"],
+            "train_log_loss": scores["train_log_loss"],
+        }
+    )
+
+
+def _record(name, settings, options, data, splits, pipeline, seconds):
+    tests = b"".join(test.astype("<i8").tobytes() for _, test in splits)
+    return {
+        "experiment": name,
+        "settings": dict(settings),
+        "repeats": options.repeats,
+        "folds": options.folds,
+        "epochs": options.epochs,
+        "batch_size": pipeline[-1].batch_size,
+        "seed": options.seed,
+        "engine": options.engine,
+        "jobs": options.jobs,
+        "data": {"file": data.path.name, "rows": len(data.y), "sha256": data.sha256},
+        "splits_sha256": hashlib.sha256(tests).hexdigest(),
+        "seconds": round(seconds, 1),
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in PACKAGES},
+        "commit": _commit(),
+    }
+
+
+def _commit():
+    """Name the commit that runs, with "-dirty" where the code differs; None outside git."""
+    git = ["git", "-C", str(REPOSITORY)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--", "experiments", "data", "requirements.txt"],
+            capture_output=True, text=True,
+        )  # fmt: skip
+    except OSError:
+        return None
+    if head.returncode:
+        return None
+    return head.stdout.strip() + ("-dirty" if changed.stdout else "")
+
+
+def _result_line(folds):
+    """Say the result as the tutorial prints it: mean (standard deviation over folds)."""
+    accuracy = folds["accuracy"]
+    name = folds["experiment"].iloc[0].capitalize()
+    return f"{name}: {accuracy.mean():.2%} ({accuracy.std(ddof=0):.2%})"
+
+
+def _published_line(name, published):
+    editions = [
+        f"{row.edition}: "
+        + (
+            f"“{row.text}”"
+            if isinstance(row.text, str)
+            else f"{row.mean_accuracy:.2%} ({row.std_accuracy:.2%})"
+        )
+        for row in published[published["experiment"] == name].itertuples()
+    ]
+    return f"  published: {', '.join(editions)}\n" if editions else ""

@@ -1,0 +1,140 @@
+"""Write and read the tables in results/: whole or not at all."""
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.harness.errors import InputError
+
+FOLD_COLUMNS = [
+    "experiment", "repeat", "fold", "n_train", "n_test",
+    "accuracy", "log_loss", "train_accuracy", "train_log_loss",
+]  # fmt: skip
+
+ARMS = ["baseline", "visible", "hidden"]
+PUBLISHED = Path(__file__).parents[2] / "data" / "published.csv"
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that tables can be written into `folder`, creating it if need be.
+
+    Raises
+    ------
+    InputError
+        If it cannot be created or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write results to {folder}: {error.strerror}") from error
+
+
+def write_arm(folder: Path, folds: pd.DataFrame, record: dict) -> Path:
+    """Write one arm's table and record, and bring the summary up to date.
+
+    Parameters
+    ----------
+    folder : Path
+    folds : DataFrame with `FOLD_COLUMNS`
+        One row per repeat and fold, all of one experiment.
+    record : dict
+        What produced the table.
+
+    Returns
+    -------
+    Path
+        Of the table.
+    """
+    path = folder / f"{folds['experiment'].iloc[0]}.csv"
+    with _locked(folder):
+        _write(path, folds.to_csv(index=False, lineterminator="\n", columns=FOLD_COLUMNS))
+        _write(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
+        summary = summarise(
+            [read_arm(folder, name) for name in ARMS if (folder / f"{name}.csv").exists()],
+            read_published(),
+        )
+        _write(folder / "summary.csv", summary.to_csv(index=False, lineterminator="\n"))
+    return path
+
+
+def read_arm(folder: Path, experiment: str) -> pd.DataFrame:
+    """Read the table of one arm.
+
+    Raises
+    ------
+    InputError
+        If the file is not such a table.
+    """
+    path = folder / f"{experiment}.csv"
+    try:
+        folds = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+    missing = [column for column in FOLD_COLUMNS if column not in folds]
+    if missing or folds.empty:
+        raise InputError(
+            f"{path} is no table of folds: "
+            + (f"no column {missing[0]!r}" if missing else "no rows")
+            + f"; remove it, or make it again with `make {experiment}`"
+        )
+    return folds
+
+
+def read_published() -> pd.DataFrame:
+    """Read the tutorial's published figures, one row per edition and experiment."""
+    return pd.read_csv(PUBLISHED, dtype={"edition": str})
+
+
+def summarise(arms: list[pd.DataFrame], published: pd.DataFrame) -> pd.DataFrame:
+    """Summarise per-fold tables, one row per arm.
+
+    ``std_accuracy`` is the standard deviation over all folds with a divisor of their number,
+    as the tutorial computes it (``results.std()``); it is not a standard error.
+    """
+    figures = published.pivot(index="experiment", columns="edition", values="mean_accuracy")
+    return pd.DataFrame(
+        {
+            "experiment": folds["experiment"].iloc[0],
+            "repeats": folds["repeat"].nunique(),
+            "folds": folds["fold"].nunique(),
+            "mean_accuracy": folds["accuracy"].mean(),
+            "std_accuracy": folds["accuracy"].std(ddof=0),
+            "published_2016": figures["2016"].get(folds["experiment"].iloc[0]),
+            "published_2017": figures["2017"].get(folds["experiment"].iloc[0]),
+        }
+        for folds in arms
+    )
+
+
+@contextlib.contextmanager
+def _locked(folder):
+    """Keep other processes from writing into the folder: the summary is read, then written."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write(path, text):
+    """Write a file so that it is there whole or not at all."""
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8", newline=""
+    ) as file:
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o644)  # not the private mode of a temporary file
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise

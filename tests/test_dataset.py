@@ -1,0 +1,96 @@
+"""The reader accepts the Sonar data as it is and names what is wrong with any other."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from experiments.harness.dataset import read_dataset
+from experiments.harness.errors import InputError
+from tests.conftest import SONAR
+
+CHECKSUM = "e90434cdbf00fcf93ffa911fe447ae25606979658e60f1d32e155c3b5240234d"
+GOOD = "0.1,0.2,R\n0.3,0.4,R\n0.5,0.6,M\n0.7,0.8,M\n"
+
+
+def test_sonar_is_uci_s_file_to_the_byte():
+    content = SONAR.read_bytes()
+    assert len(content) == 87_776
+    assert hashlib.sha256(content).hexdigest() == CHECKSUM
+
+
+def test_sonar_is_read_exactly(sonar):
+    assert sonar.X.shape == (208, 60)
+    assert sonar.X[0, :3].tolist() == [0.0200, 0.0371, 0.0428]
+    assert sonar.classes == ("M", "R")
+    assert np.unique(sonar.y, return_counts=True)[1].tolist() == [111, 97]
+    assert sonar.sha256 == CHECKSUM
+    written = "".join(
+        ",".join(f"{value:.4f}" for value in row) + f",{label}\n"
+        for row, label in zip(sonar.X, sonar.y, strict=True)
+    )
+    assert written.encode() == SONAR.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        GOOD.replace("\n", "\r\n"),
+        "\ufeff" + GOOD,
+        GOOD + "\n\n",
+        GOOD.rstrip("\n"),
+        GOOD.replace(",R", ", R "),
+        GOOD.replace("0.1,", " 1e-1 ,"),
+    ],
+    ids=["plain", "CRLF", "byte-order mark", "blank lines", "no last newline", "spaces", "1e-1"],
+)
+def test_harmless_variants_are_read_alike(tmp_path, text):
+    path = tmp_path / "table.csv"
+    path.write_bytes(text.encode())
+    data = read_dataset(path, folds=2)
+    assert data.X.tolist() == [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6], [0.7, 0.8]]
+    assert data.y.tolist() == ["R", "R", "M", "M"]
+
+
+@pytest.mark.parametrize(
+    ("text", "folds", "message"),
+    [
+        ("", 2, "is empty"),
+        ("\n \n", 2, "is empty"),
+        ("1\n2\n", 2, "line 1: one column"),
+        ("1;2;R\n3;4;M\n", 2, "line 1: one column"),
+        (GOOD.replace("0.4,", ""), 2, "line 2: 2 columns, where line 1 has 3"),
+        (GOOD.replace("0.6,", "0.6,9,"), 2, "line 3: 4 columns, where line 1 has 3"),
+        (GOOD.replace("0.4", ""), 2, "line 2, column 2: missing value ''"),
+        (GOOD.replace("0.4", "?"), 2, "line 2, column 2: missing value '?'"),
+        (GOOD.replace("0.4", "nan"), 2, "line 2, column 2: missing value 'nan'"),
+        (GOOD.replace("0.6", "inf"), 2, "line 3, column 2: 'inf' is not a finite number"),
+        (GOOD.replace("0.6", "1e999"), 2, "line 3, column 2: '1e999' is not a finite number"),
+        (GOOD.replace("0.7", "high"), 2, "line 4, column 1: 'high' is not a number"),
+        (GOOD.replace("0.7", "1_0"), 2, "line 4, column 1: '1_0' is not a number"),
+        (GOOD.replace(",R", ",", 1), 2, "line 1: the last column has no class"),
+        (GOOD.replace("M", "R"), 2, "two classes are needed, the last column has 1: 'R'"),
+        (GOOD.replace("M", "Q", 1), 2, "two classes are needed, the last column has 3"),
+        (GOOD, 3, "class 'M' has 2 rows, fewer than the 3 folds"),
+        ('0.1,"0.2,R\n', 2, "line 1: unexpected end of data"),
+    ],
+)
+def test_bad_tables_are_refused_with_the_place(tmp_path, text, folds, message):
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_dataset(path, folds=folds)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unreadable_files_are_refused(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        read_dataset(tmp_path / "none.csv", folds=2)
+    with pytest.raises(InputError, match="Is a directory"):
+        read_dataset(tmp_path, folds=2)
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(InputError, match="not a text file"):
+        read_dataset(tmp_path / "binary.csv", folds=2)

@@ -1,0 +1,108 @@
+"""The scripts as a user runs them, at toy size."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments import baseline, hidden, visible
+from experiments.harness import tables
+
+REPOSITORY = Path(__file__).parents[1]
+SCRIPTS = {"baseline": baseline, "visible": visible, "hidden": hidden}
+TOY = ["--folds=2", "--repeats=2", "--epochs=1", "--jobs=1"]
+
+
+def run(name, folder, *options):
+    data = REPOSITORY / "data" / "sonar.csv"
+    SCRIPTS[name].main([*TOY, f"--data={data}", f"--results={folder}", *options])
+
+
+def run_as_a_process(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=REPOSITORY, capture_output=True, text=True, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_end_to_end(tmp_path, capsys, name):
+    run(name, tmp_path)
+    printed = capsys.readouterr().out.splitlines()
+    folds = pd.read_csv(tmp_path / f"{name}.csv")
+    assert folds.columns.tolist() == tables.FOLD_COLUMNS
+    assert folds[["repeat", "fold"]].to_numpy().tolist() == [[1, 1], [1, 2], [2, 1], [2, 2]]
+    assert (folds["n_train"] + folds["n_test"] == 208).all()
+    assert folds[["accuracy", "train_accuracy"]].stack().between(0, 1).all()
+    assert np.isfinite(folds[["log_loss", "train_log_loss"]]).all(axis=None)
+    mean, deviation = folds["accuracy"].mean(), folds["accuracy"].std(ddof=0)
+    assert printed[0] == f"{name.capitalize()}: {100 * mean:.2f}% ({100 * deviation:.2f}%)"
+    assert "2016: 8" in printed[1]
+    assert printed[2].endswith(f"{name}.csv")
+    record = json.loads((tmp_path / f"{name}.json").read_text())
+    assert record["settings"]["learning_rate"] == (0.01 if name == "baseline" else 0.1)
+    assert record["seed"] == 7
+    assert record["versions"]["keras"]
+    assert len(record["data"]["sha256"]) == 64
+
+
+def test_all_arms_share_their_splits(tmp_path):
+    for name in SCRIPTS:
+        run(name, tmp_path)
+    run("baseline", tmp_path / "other", "--seed=8")
+    records = [*tmp_path.glob("*.json"), tmp_path / "other" / "baseline.json"]
+    splits = [json.loads(path.read_text())["splits_sha256"] for path in records]
+    assert len(splits) == 4
+    assert len(set(splits[:3])) == 1
+    assert splits[3] != splits[0]
+
+
+def test_the_seed_decides_everything(tmp_path):
+    for folder, options in {"a": [], "b": [], "c": ["--seed=8"]}.items():
+        run("hidden", tmp_path / folder, *options)
+    first, second, other = ((tmp_path / f / "hidden.csv").read_bytes() for f in "abc")
+    assert first == second
+    assert first != other
+
+
+def test_a_process_prints_the_result_and_nothing_else(tmp_path):
+    done = run_as_a_process("experiments.baseline", *TOY, "--jobs=2", f"--results={tmp_path}")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--folds=1"], "argument --folds: 1 is out of range: at least 2"),
+        (["--epochs=ten"], "argument --epochs: 'ten' is not a whole number"),
+        (["--seed=-1"], "argument --seed: -1 is out of range"),
+        (["--engine=abacus"], "argument --engine: invalid choice: 'abacus'"),
+        (["--repeat=3"], "unrecognized arguments: --repeat=3"),
+        (["--data=none.csv"], "cannot read none.csv: No such file or directory"),
+        (["--folds=98"], "data/sonar.csv: class 'R' has 97 rows, fewer than the 98 folds"),
+        (["--results=README.md"], "cannot write results to README.md"),
+    ],
+)
+def test_a_mistake_is_answered_at_once_in_one_line(tmp_path, options, message):
+    for package in ("tensorflow", "keras", "sklearn"):
+        (tmp_path / f"{package}.py").write_text("raise SystemExit('imported too early')")
+    started = time.perf_counter()
+    done = run_as_a_process("experiments.visible", *options, env={"PYTHONPATH": str(tmp_path)})
+    assert time.perf_counter() - started < 2
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"visible: {message}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_help_explains_every_option():
+    text = run_as_a_process("experiments.hidden", "--help").stdout
+    for option in ["repeats", "folds", "epochs", "seed", "jobs", "data", "results", "engine"]:
+        assert f"--{option} " in text
+    assert "20% dropout after each of the two hidden layers" in text
