@@ -9,10 +9,11 @@ RUN := $(VENV)/bin/python -m
 # An option counts only when it is given on make's command line: a variable called DATA or
 # SEED in somebody's environment should not change a result.
 option = $(if $(filter command,$(origin $1)),--$2 "$($1)")
+flag = $(if $(filter command,$(origin $1)),--$2)
 OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
           $(call option,EPOCHS,epochs) $(call option,SEED,seed) $(call option,JOBS,jobs) \
           $(call option,DATA,data) $(call option,RESULTS,results) \
-          $(call option,ENGINE,engine)
+          $(call option,ENGINE,engine) $(call flag,CURVES,curves) $(call flag,VERBOSE,verbose)
 
 .DEFAULT_GOAL := help
 .PHONY: help baseline visible hidden test lint lock clean
@@ -20,7 +21,7 @@ OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Options: REPEATS FOLDS EPOCHS SEED JOBS DATA RESULTS ENGINE,"
+	@echo "  Options: REPEATS FOLDS EPOCHS SEED JOBS DATA RESULTS ENGINE CURVES VERBOSE,"
 	@echo "  as in: make baseline REPEATS=5 SEED=1"
 
 baseline: $(INSTALLED)  ## Cross-validate the network without dropout

@@ -30,9 +30,10 @@ def run_as_a_process(*arguments, **options):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("engine", ["stacked", "scikit-learn"])
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_end_to_end(tmp_path, capsys, name):
-    run(name, tmp_path)
+def test_a_script_end_to_end(tmp_path, capsys, name, engine):
+    run(name, tmp_path, f"--engine={engine}")
     printed = capsys.readouterr().out.splitlines()
     folds = pd.read_csv(tmp_path / f"{name}.csv")
     assert folds.columns.tolist() == tables.FOLD_COLUMNS
@@ -70,8 +71,31 @@ def test_the_seed_decides_everything(tmp_path):
     assert first != other
 
 
-def test_a_process_prints_the_result_and_nothing_else(tmp_path):
-    done = run_as_a_process("experiments.baseline", *TOY, "--jobs=2", f"--results={tmp_path}")
+def test_curves_and_where_the_time_goes_on_request(tmp_path, capsys):
+    run("hidden", tmp_path, "--epochs=3", "--curves", "--verbose")
+    curves = pd.read_csv(tmp_path / "hidden-curves.csv")
+    assert len(curves) == 2 * 2 * 3
+    last = curves[curves["epoch"] == 3].reset_index()
+    folds = pd.read_csv(tmp_path / "hidden.csv")
+    for column in ("repeat", "fold", "accuracy", "train_accuracy"):
+        assert last[column].equals(folds[column])
+    seconds = capsys.readouterr().out.splitlines()[-1]
+    for part in ("import", "building", "training", "scoring", "writing"):
+        assert f"{part} " in seconds
+
+
+def test_collapsed_networks_are_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(baseline.SETTINGS, "learning_rate", 1e5)
+    run("baseline", tmp_path)
+    assert ", 4 of 4 networks collapsed" in capsys.readouterr().out
+    assert pd.read_csv(tmp_path / "baseline.csv")["collapsed"].tolist() == [1] * 4
+
+
+@pytest.mark.parametrize("engine", ["stacked", "scikit-learn"])
+def test_a_process_prints_the_result_and_nothing_else(tmp_path, engine):
+    done = run_as_a_process(
+        "experiments.baseline", *TOY, "--jobs=2", f"--results={tmp_path}", f"--engine={engine}"
+    )
     assert done.returncode == 0
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 3
@@ -87,6 +111,7 @@ def test_a_process_prints_the_result_and_nothing_else(tmp_path):
         (["--repeat=3"], "unrecognized arguments: --repeat=3"),
         (["--data=none.csv"], "cannot read none.csv: No such file or directory"),
         (["--folds=98"], "data/sonar.csv: class 'R' has 97 rows, fewer than the 98 folds"),
+        (["--engine=scikit-learn", "--curves"], "--curves needs --engine stacked"),
         (["--results=README.md"], "cannot write results to README.md"),
     ],
 )

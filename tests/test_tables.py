@@ -19,6 +19,7 @@ def folds(experiment, accuracies):
             "log_loss": 0.5,
             "train_accuracy": 1.0,
             "train_log_loss": 0.1,
+            "collapsed": 0,
         }
     )
 

@@ -1,4 +1,9 @@
-"""Cross-validation of a pipeline: scikit-learn's splits, clones and scores."""
+"""Cross-validation of a pipeline: scikit-learn's splits, clones and scores, by two engines.
+
+The engine "stacked" trains the networks of all splits side by side; "scikit-learn" is
+scikit-learn's own `cross_validate`, one network after another, and the reference that the
+stacked engine is held to.
+"""
 
 import os
 from collections.abc import Callable, Iterable
@@ -9,7 +14,8 @@ from sklearn.base import clone
 from sklearn.model_selection import cross_validate as sklearn_cross_validate
 from sklearn.pipeline import Pipeline
 
-ENGINES = ("scikit-learn",)
+from experiments.harness.measures import measure
+from experiments.harness.stacked_engine import Task, fit_and_score_side_by_side
 
 
 def cross_validate(
@@ -18,10 +24,12 @@ def cross_validate(
     y: np.ndarray,
     cv: Iterable[tuple[np.ndarray, np.ndarray]],
     *,
+    engine: str = "stacked",
     jobs: int | None = None,
     return_estimator: bool = False,
-    progress: Callable[[int], None] = lambda finished: None,
-) -> dict[str, np.ndarray]:
+    return_curves: bool = False,
+    progress: Callable[[float], None] = lambda finished: None,
+) -> dict:
     """Fit and score a clone of the pipeline on every split, as scikit-learn does.
 
     It differs from `sklearn.model_selection.cross_validate` in one thing: each split's
@@ -37,34 +45,50 @@ def cross_validate(
         Class labels, two of them.
     cv : iterable of (train, test) index arrays
         For instance ``StratifiedKFold(10, shuffle=True).split(X, y)``.
+    engine : {"stacked", "scikit-learn"}
     jobs : int or None
-        Processes to spread the splits over; None takes every core.
+        Threads (stacked) or processes (scikit-learn); None takes one per core. The scores
+        do not depend on it.
     return_estimator : bool
-        Also return the fitted pipelines, under ``"estimator"``.
+        Also return the list of fitted pipelines, under ``"estimator"``.
+    return_curves : bool
+        Also return, under ``"curves"``, the scores after every epoch, dropout off: a dict
+        of arrays of shape (splits, epochs). Stacked engine only.
     progress : callable
-        Called with the number of splits finished since the last call.
+        Called with the number of networks finished since the last call, a fraction too.
 
     Returns
     -------
     dict of arrays of shape (splits,)
-        ``test_score`` and ``train_score`` (accuracy), ``test_log_loss`` and
-        ``train_log_loss`` (mean over rows, natural logarithm), ``fit_time``, ``score_time``.
+        ``test_score`` and ``train_score`` (accuracy), ``test_log_loss``,
+        ``train_log_loss`` and ``collapsed`` (on the training rows; see `measure`),
+        ``fit_time`` and ``score_time`` (seconds; stacked: an equal share of the stack's).
+
+    Raises
+    ------
+    Unstackable
+        If the stacked engine cannot train such a pipeline; it names the part.
     """
     splits = list(cv)
-    tasks = (
-        delayed(_fit_and_score)(pipeline, seed, X, y, split, return_estimator)
-        for seed, split in zip(
-            network_seeds(pipeline[-1].random_state, len(splits)), splits, strict=True
-        )
-    )
-    results = []
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        for result in Parallel(n_jobs=jobs or os.cpu_count(), return_as="generator")(tasks):
-            results.append(result)
-            progress(1)
-    gathered = {key: [one for result in results for one in result[key]] for key in results[0]}
-    estimators = {"estimator": gathered.pop("estimator")} if return_estimator else {}
-    return {key: np.array(values) for key, values in gathered.items()} | estimators
+    seeds = network_seeds(pipeline[-1].random_state, len(splits))
+    if engine == "stacked":
+        results = fit_and_score_side_by_side(
+            [Task(pipeline, seed, *split) for seed, split in zip(seeds, splits, strict=True)],
+            X, y, jobs=jobs, return_estimator=return_estimator, return_curves=return_curves,
+            progress=progress,
+        )  # fmt: skip
+    elif engine == "scikit-learn" and not return_curves:
+        results = _one_by_one(pipeline, X, y, splits, seeds, jobs, return_estimator, progress)
+    else:
+        raise ValueError(f"no engine {engine!r}" + " with learning curves" * return_curves)
+    gathered = {key: [result[key] for result in results] for key in results[0]}
+    apart = {}
+    if return_estimator:
+        apart["estimator"] = gathered.pop("estimator")
+    if return_curves:
+        curves = gathered.pop("curves")
+        apart["curves"] = {key: np.array([one[key] for one in curves]) for key in curves[0]}
+    return {key: np.array(values) for key, values in gathered.items()} | apart
 
 
 def network_seeds(seed: int | None, number: int) -> list[int]:
@@ -72,34 +96,24 @@ def network_seeds(seed: int | None, number: int) -> list[int]:
     return np.random.SeedSequence(seed).generate_state(number).tolist()
 
 
-def measure(y: np.ndarray, probability: np.ndarray) -> dict[str, float]:
-    """Score predicted probabilities against the truth.
-
-    Parameters
-    ----------
-    y : bool array of shape (rows,)
-        Whether a row is of the second class.
-    probability : float32 array of shape (rows,)
-        Predicted probability of the second class.
-
-    Returns
-    -------
-    dict
-        ``score``, the accuracy at a threshold of one half; ``log_loss``, its probabilities
-        clipped as in `sklearn.metrics.log_loss`.
-    """
-    tiny = np.finfo(probability.dtype).eps
-    of_truth = np.where(y, probability, 1 - probability).clip(tiny, 1 - tiny)
-    return {
-        "score": float(np.mean((probability > 0.5) == y)),
-        "log_loss": float(-np.mean(np.log(of_truth, dtype=np.float64))),
-    }
+def _one_by_one(pipeline, X, y, splits, seeds, jobs, return_estimator, progress):
+    """Fit and score with scikit-learn's own function, splits spread over processes."""
+    tasks = (
+        delayed(_fit_and_score)(pipeline, seed, X, y, split, return_estimator)
+        for seed, split in zip(seeds, splits, strict=True)
+    )
+    results = []
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        for result in Parallel(n_jobs=jobs or os.cpu_count(), return_as="generator")(tasks):
+            results.append(result)
+            progress(1)
+    return results
 
 
 def _fit_and_score(pipeline, seed, X, y, split, return_estimator):
     seeded = clone(pipeline)
     seeded[-1].set_params(random_state=seed)
-    return sklearn_cross_validate(
+    scores = sklearn_cross_validate(
         seeded,
         X,
         y,
@@ -109,6 +123,9 @@ def _fit_and_score(pipeline, seed, X, y, split, return_estimator):
         return_estimator=return_estimator,
         error_score="raise",
     )
+    scores["collapsed"] = scores.pop("train_collapsed")
+    del scores["test_collapsed"]  # one class may well be right for a few rows
+    return {key: value[0] for key, value in scores.items()}
 
 
 def _score(pipeline, X, y):

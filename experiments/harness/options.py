@@ -28,7 +28,7 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of everything that cross-validates."""
     add = parser.add_argument
     # fmt: off
-    add("--repeats", type=_whole(1), default=1, metavar="N",
+    add("--repeats", type=_whole(1), default=10, metavar="N",
         help="cross-validate N times, each time on new splits (default: %(default)s)")
     add("--folds", type=_whole(2), default=10, metavar="N",
         help="folds of one cross-validation, stratified and shuffled (default: %(default)s)")
@@ -37,13 +37,19 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=_whole(0, 2**32 - 1), default=7, metavar="N",
         help="every split and every network's seed is derived from it (default: %(default)s)")
     add("--jobs", type=_whole(1), default=os.cpu_count(), metavar="N",
-        help="processes to spread the folds over (default: one per core, here %(default)s)")
+        help="threads (stacked) or processes (scikit-learn); results do not depend on it "
+             "(default: one per core, here %(default)s)")
     add("--data", type=Path, default=Path("data/sonar.csv"), metavar="FILE",
         help="numbers, the class in the last column, no header (default: %(default)s)")
     add("--results", type=Path, default=Path("results"), metavar="FOLDER",
         help="where the tables go (default: %(default)s)")
-    add("--engine", choices=["scikit-learn"], default="scikit-learn",
-        help="what cross-validates (default: %(default)s)")
+    add("--engine", choices=["stacked", "scikit-learn"], default="stacked",
+        help="stacked trains all networks side by side; scikit-learn one by one, the "
+             "tutorial's way (default: %(default)s)")
+    add("--curves", action="store_true",
+        help="write the scores after every epoch, too")
+    add("--verbose", action="store_true",
+        help="say where the time goes")
     # fmt: on
 
 

@@ -1,11 +1,16 @@
 """The scikit-learn pipeline around the network; the one place that knows scikeras."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from experiments.harness.model import build_network  # first: it quietens TensorFlow
+import numpy as np
+
+from experiments.harness.backend import keras  # first: it quietens TensorFlow
+from experiments.harness.errors import Unstackable
+from experiments.harness.model import build_network
 
 # isort: split
 from scikeras.wrappers import KerasClassifier as ScikerasClassifier
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import ClassifierTags
@@ -24,6 +29,31 @@ class KerasClassifier(ScikerasClassifier):
         tags.classifier_tags = ClassifierTags()
         tags.target_tags.required = True
         return tags
+
+    def build(self, X: np.ndarray, y: np.ndarray) -> keras.Model:
+        """Build and compile the network for such data, untrained, ready to predict."""
+        self.initialize(X, y)
+        self._ensure_compiled_model()
+        return self.model_
+
+    def training_parameters(self, rows: int) -> tuple[int, int]:
+        """Give the number of epochs and the batch size for so many training rows.
+
+        Raises
+        ------
+        Unstackable
+            If another parameter than these and the builder's would change the training.
+        """
+        defaults = ScikerasClassifier().get_params(deep=False)
+        stackable = {"model", "epochs", "batch_size", "random_state", "verbose", "loss",
+                     "optimizer", "metrics", "validation_batch_size"}  # fmt: skip
+        for name, value in self.get_params(deep=False).items():
+            if name in stackable or name.startswith(("model__", "predict__")):
+                continue
+            if name not in defaults or value != defaults[name]:
+                raise Unstackable(f"parameter {name}={value!r} of KerasClassifier")
+        batch_size = {None: 32, -1: rows}.get(self.batch_size, self.batch_size)
+        return self.epochs, batch_size
 
 
 def build_pipeline(
@@ -62,3 +92,32 @@ def build_pipeline(
             ),
         ]
     )
+
+
+def fitted_pipeline(
+    pipeline: Pipeline,
+    transformers: Pipeline | None,
+    random_state: int,
+    X: np.ndarray,
+    y: np.ndarray,
+    weights: Sequence[np.ndarray],
+) -> Pipeline:
+    """Put trained weights into a clone of the pipeline, as if it had been fitted.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    transformers : Pipeline or None
+        The fitted steps before the classifier.
+    random_state : int
+        The seed that the network was trained from.
+    X, y : arrays of shape (rows, features) and (rows,)
+        What the classifier was trained on: transformed rows, class labels.
+    weights : list of arrays
+        As of `keras.Model.get_weights`.
+    """
+    fitted = clone(pipeline)
+    fitted[-1].set_params(random_state=random_state).build(X, y).set_weights(weights)
+    if transformers is not None:
+        fitted.steps[:-1] = transformers.steps
+    return fitted

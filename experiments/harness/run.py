@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from experiments.harness.errors import InputError
 from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
 
 REPOSITORY = Path(__file__).parents[2]
@@ -41,6 +42,10 @@ def run_arm(
 
 
 def _run_arm(name, settings, options):
+    clock = _Clock()
+    if options.curves and options.engine != "stacked":
+        raise InputError("--curves needs --engine stacked")
+
     from experiments.harness.dataset import read_dataset
 
     data = read_dataset(options.data, folds=options.folds)
@@ -55,26 +60,55 @@ def _run_arm(name, settings, options):
     from experiments.harness.pipeline import build_pipeline
     from experiments.harness.progress import progress_bar
 
+    clock.lap("import")
     pipeline = build_pipeline(settings, epochs=options.epochs, random_state=options.seed)
     cv = RepeatedStratifiedKFold(
         n_splits=options.folds, n_repeats=options.repeats, random_state=options.seed
     )
     splits = list(cv.split(data.X, data.y))
-
-    started = time.perf_counter()
     with progress_bar(name, len(splits)) as progress:
         scores = cross_validate(
-            pipeline, data.X, data.y, splits, jobs=options.jobs, progress=progress
-        )
-    seconds = time.perf_counter() - started
+            pipeline, data.X, data.y, splits, engine=options.engine, jobs=options.jobs,
+            return_curves=options.curves, progress=progress,
+        )  # fmt: skip
+    clock.lap("training")
+    if options.engine == "stacked":
+        clock.move("training", "building", scores["build_time"].sum())
+        clock.move("training", "scoring", scores["score_time"].sum() / options.jobs)
 
     folds = _fold_table(name, splits, options.folds, scores)
     path = tables.write_arm(
-        options.results, folds, _record(name, settings, options, data, splits, pipeline, seconds)
-    )
+        options.results, folds, _record(name, settings, options, data, splits, pipeline, clock),
+        _curve_table(folds, scores["curves"]) if options.curves else None,
+    )  # fmt: skip
     print(_result_line(folds))
     print(_published_line(name, tables.read_published()), end="")
     print(f"  written:   {path}")
+    if options.verbose:
+        clock.lap("writing")
+        print(f"  seconds:   {clock}")
+
+
+class _Clock:
+    """Where the time goes, in seconds by name."""
+
+    def __init__(self):
+        self.seconds = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name):
+        """Book the time since the last lap under `name`."""
+        now = time.perf_counter()
+        self.seconds[name] = now - self._last
+        self._last = now
+
+    def move(self, source, target, seconds):
+        """Book a part of one name's time under another."""
+        self.seconds[source] -= seconds
+        self.seconds[target] = seconds
+
+    def __str__(self):
+        return ", ".join(f"{name} {seconds:.2f}" for name, seconds in self.seconds.items())
 
 
 def _fold_table(name, splits, folds, scores):
@@ -92,11 +126,24 @@ def _fold_table(name, splits, folds, scores):
             "log_loss": scores["test_log_loss"],
             "train_accuracy": scores["train_score"],
             "train_log_loss": scores["train_log_loss"],
+            "collapsed": scores["collapsed"].astype(int),
         }
     )
 
 
-def _record(name, settings, options, data, splits, pipeline, seconds):
+def _curve_table(folds, curves):
+    epochs = curves["test_score"].shape[1]
+    table = folds[["experiment", "repeat", "fold"]].loc[folds.index.repeat(epochs)]
+    return table.assign(
+        epoch=list(range(1, epochs + 1)) * len(folds),
+        accuracy=curves["test_score"].ravel(),
+        log_loss=curves["test_log_loss"].ravel(),
+        train_accuracy=curves["train_score"].ravel(),
+        train_log_loss=curves["train_log_loss"].ravel(),
+    )
+
+
+def _record(name, settings, options, data, splits, pipeline, clock):
     tests = b"".join(test.astype("<i8").tobytes() for _, test in splits)
     return {
         "experiment": name,
@@ -110,7 +157,7 @@ def _record(name, settings, options, data, splits, pipeline, seconds):
         "jobs": options.jobs,
         "data": {"file": data.path.name, "rows": len(data.y), "sha256": data.sha256},
         "splits_sha256": hashlib.sha256(tests).hexdigest(),
-        "seconds": round(seconds, 1),
+        "seconds": {part: round(seconds, 2) for part, seconds in clock.seconds.items()},
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in PACKAGES},
         "commit": _commit(),
@@ -137,7 +184,10 @@ def _result_line(folds):
     """Say the result as the tutorial prints it: mean (standard deviation over folds)."""
     accuracy = folds["accuracy"]
     name = folds["experiment"].iloc[0].capitalize()
-    return f"{name}: {accuracy.mean():.2%} ({accuracy.std(ddof=0):.2%})"
+    collapsed = folds["collapsed"].sum()
+    return f"{name}: {accuracy.mean():.2%} ({accuracy.std(ddof=0):.2%})" + (
+        f", {collapsed} of {len(folds)} networks collapsed" if collapsed else ""
+    )
 
 
 def _published_line(name, published):

@@ -13,7 +13,7 @@ from experiments.harness.errors import InputError
 
 FOLD_COLUMNS = [
     "experiment", "repeat", "fold", "n_train", "n_test",
-    "accuracy", "log_loss", "train_accuracy", "train_log_loss",
+    "accuracy", "log_loss", "train_accuracy", "train_log_loss", "collapsed",
 ]  # fmt: skip
 
 ARMS = ["baseline", "visible", "hidden"]
@@ -36,7 +36,9 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"cannot write results to {folder}: {error.strerror}") from error
 
 
-def write_arm(folder: Path, folds: pd.DataFrame, record: dict) -> Path:
+def write_arm(
+    folder: Path, folds: pd.DataFrame, record: dict, curves: pd.DataFrame | None = None
+) -> Path:
     """Write one arm's table and record, and bring the summary up to date.
 
     Parameters
@@ -46,6 +48,8 @@ def write_arm(folder: Path, folds: pd.DataFrame, record: dict) -> Path:
         One row per repeat and fold, all of one experiment.
     record : dict
         What produced the table.
+    curves : DataFrame, optional
+        One row per repeat, fold and epoch.
 
     Returns
     -------
@@ -54,13 +58,15 @@ def write_arm(folder: Path, folds: pd.DataFrame, record: dict) -> Path:
     """
     path = folder / f"{folds['experiment'].iloc[0]}.csv"
     with _locked(folder):
-        _write(path, folds.to_csv(index=False, lineterminator="\n", columns=FOLD_COLUMNS))
+        _write(path, _csv(folds[FOLD_COLUMNS]))
+        if curves is not None:
+            _write(path.with_name(f"{path.stem}-curves.csv"), _csv(curves))
         _write(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
         summary = summarise(
             [read_arm(folder, name) for name in ARMS if (folder / f"{name}.csv").exists()],
             read_published(),
         )
-        _write(folder / "summary.csv", summary.to_csv(index=False, lineterminator="\n"))
+        _write(folder / "summary.csv", _csv(summary))
     return path
 
 
@@ -122,6 +128,10 @@ def _locked(folder):
         yield
     finally:
         os.close(descriptor)
+
+
+def _csv(frame):
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
 def _write(path, text):

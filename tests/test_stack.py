@@ -1,0 +1,259 @@
+"""A stack trains every copy as Keras would train it alone."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from experiments.harness import stack as stack_module
+from experiments.harness.backend import keras, tf
+from experiments.harness.errors import Unstackable
+from experiments.harness.model import build_network
+from experiments.harness.stack import Stack, stack_network
+
+META = {"n_features_in_": 60}
+CONTROL = {"max_norm": 3, "learning_rate": 0.1, "momentum": 0.9}
+HIDDEN = CONTROL | {"hidden_dropout": 0.2}
+
+
+def everything_else():
+    """A network of the parts that the arms do not use."""
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((60,)),
+            layers.Dense(7, kernel_initializer="he_normal", kernel_constraint="unit_norm"),
+            layers.LeakyReLU(0.1),
+            layers.Dense(6, activation="tanh", use_bias=False, kernel_initializer="orthogonal"),
+            layers.Dense(5, bias_constraint="non_neg", bias_initializer="ones"),
+            layers.Activation("elu"),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    decay = keras.optimizers.schedules.ExponentialDecay(0.1, 30, 0.5)
+    network.compile(
+        loss=keras.losses.BinaryCrossentropy(label_smoothing=0.1),
+        optimizer=keras.optimizers.SGD(decay, momentum=0.9, nesterov=True),
+    )
+    return network
+
+
+def generators(number, seed=0):
+    return [np.random.default_rng([seed, i]) for i in range(number)]
+
+
+def random_data(rows, features=60):
+    generator = np.random.default_rng(1)
+    X = generator.normal(size=(len(rows), max(rows), features)).astype(np.float32)
+    y = (X[..., 0] + generator.normal(size=X.shape[:2]) > 0).astype(np.float32)
+    return X, y
+
+
+@pytest.fixture
+def double_precision():
+    keras.config.set_floatx("float64")
+    yield
+    keras.config.set_floatx("float32")
+
+
+BUILDERS = {
+    "baseline": lambda: build_network(META),
+    "control": lambda: build_network(META, **CONTROL),
+    "everything else": everything_else,
+}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_every_copy_ends_where_keras_fit_ends(sonar, name, double_precision):
+    """In double precision: training is chaotic where a relu switches, and at the control's
+    learning rate float32 rounding grows to 0.1 within 20 epochs whoever trains."""
+    compare_with_fit(sonar, BUILDERS[name], epochs=20, tolerance=1e-8)
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("baseline", 20), ("control", 5)])
+def test_every_copy_ends_where_keras_fit_ends_in_float32(sonar, name, epochs):
+    compare_with_fit(sonar, BUILDERS[name], epochs, tolerance=1e-4)
+
+
+def compare_with_fit(sonar, build, epochs, tolerance):
+    rows = [187, 188, 187]
+    X = np.stack([sonar.X[np.roll(np.arange(208), 50 * i)[:188]] for i in range(3)])
+    X = (X - X.mean(axis=1, keepdims=True)) / X.std(axis=1, keepdims=True)
+    y = np.stack([(sonar.y == "R")[np.roll(np.arange(208), 50 * i)[:188]] for i in range(3)])
+    stack = Stack(build(), 3, batch_size=16)
+    own = generators(3)
+    start = stack.initial_weights(own)
+
+    twins = copy.deepcopy(own)
+    stack._mask_seeds(twins)
+    orders = stack_module._orders(np.array(rows), twins, epochs, 192)
+
+    trained = stack.train(start, X, y, rows, own, epochs=epochs)
+    for i, number in enumerate(rows):
+        alone = build()
+        alone.set_weights([weights[i] for weights in start])
+        for epoch in range(epochs):
+            order = orders[epoch, i, :number]
+            alone.fit(X[i][order], y[i][order], batch_size=16, shuffle=False, verbose=0)
+        for stacked, expected, before in zip(trained, alone.get_weights(), start, strict=True):
+            np.testing.assert_allclose(stacked[i], expected, atol=tolerance)
+            assert np.abs(expected - before[i]).max() > 1e-3
+
+
+def test_an_epoch_shows_every_row_once():
+    rows = np.array([37, 40])
+    orders = stack_module._orders(rows, generators(2), epochs=3, width=48)
+    for i, number in enumerate(rows):
+        for order in orders[:, i]:
+            assert sorted(order[:number]) == list(range(number))
+            assert not order[number:].any()
+    assert not np.array_equal(orders[0], orders[1])
+    at_once = generators(2)
+    parts = [stack_module._orders(rows, at_once, epochs=n, width=48) for n in (1, 2)]
+    assert np.array_equal(np.concatenate(parts), orders)
+
+
+@pytest.mark.parametrize("settings", [CONTROL, HIDDEN], ids=["control", "hidden"])
+def test_copies_are_independent(settings):
+    rows = [40, 40, 40]
+    X, y = random_data(rows)
+    stack = Stack(build_network(META, **settings), 3, batch_size=16)
+
+    def train(X):
+        own = generators(3)
+        return stack.train(stack.initial_weights(own), X, y, rows, own, epochs=5)
+
+    changed = X.copy()
+    changed[[0, 2]] *= -3
+    before, after = train(X), train(changed)
+    for first, second in zip(before, after, strict=True):
+        assert np.array_equal(first[1], second[1])
+        assert not np.array_equal(first[0], second[0])
+
+
+def test_max_norm_holds_for_every_copy_s_hidden_kernels_and_nowhere_else():
+    rows = [40, 40]
+    X, y = random_data(rows)
+
+    def norms(max_norm):
+        settings = HIDDEN | {"max_norm": max_norm, "learning_rate": 0.5}
+        stack = Stack(build_network(META, **settings), 2, batch_size=16)
+        own = generators(2)
+        weights = stack.train(stack.initial_weights(own), X, y, rows, own, epochs=10)
+        assert [tuple(w.shape) for w in weights[::2]] == [(2, 60, 60), (2, 60, 30), (2, 30, 1)]
+        return [np.linalg.norm(kernel, axis=1) for kernel in weights[::2]]
+
+    free, held = norms(None), norms(0.8)
+    for layer in (0, 1):
+        assert (held[layer] < 0.8 + 1e-5).all()
+        assert (held[layer].max(axis=1) > 0.8 - 1e-3).all()  # it is what holds them
+        assert (free[layer].max(axis=1) > 0.9).all()
+    assert held[2].max() > 0.9
+
+
+def test_dropout_masks_differ_drop_the_right_share_and_are_gone_at_evaluation():
+    network = stack_network(build_network(META, visible_dropout=0.3), copies=4)
+    dropout = network.layers[0]
+    ones = tf.ones((4, 500, 60))
+    state = [tf.constant([5, 0], variable.dtype) for variable in network.non_trainable_variables]
+    first, after = dropout.stateless_call([], state, ones, training=True)
+    second, _ = dropout.stateless_call([], after, ones, training=True)
+    first, second = np.array(first), np.array(second)
+    assert np.unique(first).tolist() == pytest.approx([0, 1 / 0.7])
+    for one in first:
+        assert (one == 0).mean() == pytest.approx(0.3, abs=0.01)
+    for other in (first[1], first[2], first[3], second[0]):
+        agreement = ((first[0] == 0) == (other == 0)).mean()
+        assert agreement == pytest.approx(0.3**2 + 0.7**2, abs=0.01)  # that of chance
+    still, _ = dropout.stateless_call([], state, ones, training=False)
+    assert np.array_equal(still, ones)
+
+
+def test_dropout_acts_in_training_and_its_masks_follow_the_seeds():
+    rows = [40, 40]
+    X, y = random_data(rows)
+    stack = Stack(build_network(META, **HIDDEN), 2, batch_size=16)
+    start = stack.initial_weights(generators(2))
+    first, again, other = (
+        stack.train(start, X, y, rows, generators(2, seed), epochs=2)[0].numpy()
+        for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, again)
+    assert not np.allclose(first, other)
+
+
+def test_initial_weights_are_drawn_at_the_shape_of_one_copy():
+    stack = Stack(build_network(META), 20, batch_size=16)
+    weights = stack.initial_weights(generators(20))
+    for kernel, (inputs, units) in zip(weights[::2], [(60, 60), (60, 30), (30, 1)], strict=True):
+        limit = np.sqrt(6 / (inputs + units))  # glorot_uniform
+        assert 0.95 * limit < np.abs(kernel).max() <= limit
+        assert len(np.unique(kernel[:, 0, 0])) == 20
+    assert not any(bias.any() for bias in weights[1::2])
+
+
+def test_prediction_is_that_of_each_copy_and_of_parts_together(monkeypatch):
+    X, _ = random_data([50, 50])
+    network = build_network(META)
+    stack = Stack(network, 2, batch_size=16)
+    weights = stack.initial_weights(generators(2))
+    whole = stack.predict(weights, X)
+    for i in range(2):
+        network.set_weights([stacked[i] for stacked in weights])
+        np.testing.assert_allclose(whole[i], network.predict(X[i], verbose=0)[:, 0], atol=1e-6)
+    monkeypatch.setattr(stack_module, "PREDICT_ENTRIES", 7 * 2 * 60)
+    np.testing.assert_allclose(stack.predict(weights, X), whole, atol=1e-6)
+
+
+def compiled(*layers, loss="binary_crossentropy", optimizer=None):
+    network = keras.Sequential([keras.Input((60,)), *layers])
+    network.compile(loss=loss, optimizer=optimizer or keras.optimizers.SGD(0.1))
+    return network
+
+
+L, SGD = keras.layers, keras.optimizers.SGD
+OUT = {"units": 1, "activation": "sigmoid"}
+
+
+@pytest.mark.parametrize(
+    ("build", "part"),
+    [
+        (lambda: compiled(L.BatchNormalization(), L.Dense(**OUT)), "BatchNormalization"),
+        (lambda: compiled(L.GaussianDropout(0.1), L.Dense(**OUT)), "GaussianDropout"),
+        (lambda: compiled(L.Dropout(0.1, noise_shape=(1, 60)), L.Dense(**OUT)), "Dropout"),
+        (lambda: compiled(L.Dense(**OUT, kernel_regularizer="l2")), "kernel_regularizer"),
+        (lambda: compiled(L.Dense(**OUT, activity_regularizer="l2")), "activity regulariser"),
+        (lambda: compiled(L.Dense(**OUT, trainable=False)), "frozen"),
+        (lambda: compiled(L.Dense(**OUT, dtype="float16")), "precision 'float16'"),
+        (lambda: compiled(L.Dense(2)), "2 outputs"),
+        (
+            lambda: compiled(L.Dense(**OUT, kernel_constraint=keras.constraints.MinMaxNorm())),
+            "MinMaxNorm",
+        ),
+        (lambda: compiled(L.Dense(**OUT), optimizer=keras.optimizers.Adam()), "Adam"),
+        (lambda: compiled(L.Dense(**OUT), optimizer=SGD(clipnorm=1.0)), "clipnorm"),
+        (lambda: compiled(L.Dense(**OUT), optimizer=SGD(use_ema=True)), "use_ema"),
+        (
+            lambda: compiled(L.Dense(**OUT), loss=keras.losses.MeanSquaredError(reduction="sum")),
+            "reduction 'sum'",
+        ),
+    ],
+)
+def test_what_has_no_stacked_form_is_named(build, part):
+    with pytest.raises(Unstackable, match="use --engine scikit-learn") as caught:
+        Stack(build(), 2, batch_size=16)
+    assert part in str(caught.value)
+
+
+def test_a_functional_model_is_refused():
+    inputs = keras.Input((60,))
+    network = keras.Model(inputs, L.Dense(1)(inputs))
+    with pytest.raises(Unstackable, match="Functional"):
+        stack_network(network, 2)
+
+
+def test_copies_of_unequal_numbers_of_batches_are_refused():
+    stack = Stack(build_network(META), 2, batch_size=16)
+    X, y = random_data([32, 33])
+    with pytest.raises(ValueError, match="batches"):
+        stack.train(stack.initial_weights(generators(2)), X, y, [32, 33], generators(2), epochs=1)
