@@ -51,9 +51,11 @@ def random_data(rows, features=60):
 
 @pytest.fixture
 def double_precision():
-    keras.config.set_floatx("float64")
-    yield
-    keras.config.set_floatx("float32")
+    for precision in ("float64", "float32"):
+        keras.config.set_floatx(precision)
+        keras.config.set_dtype_policy(precision)
+        if precision == "float64":
+            yield
 
 
 BUILDERS = {
