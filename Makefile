@@ -16,7 +16,7 @@ OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
           $(call option,ENGINE,engine) $(call flag,CURVES,curves) $(call flag,VERBOSE,verbose)
 
 .DEFAULT_GOAL := help
-.PHONY: help baseline visible hidden test lint lock clean
+.PHONY: help baseline visible hidden validate benchmark test lint lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ visible: $(INSTALLED)  ## Cross-validate 20% dropout on the inputs
 
 hidden: $(INSTALLED)  ## Cross-validate 20% dropout after each hidden layer
 	@$(RUN) experiments.hidden $(OPTIONS)
+
+validate: $(INSTALLED)  ## Hold the stacked engine to the tutorial's way (25 minutes)
+	@$(RUN) experiments.validate $(OPTIONS)
+
+benchmark: $(INSTALLED)  ## Time both ways side by side (5 minutes, on an idle machine)
+	@$(RUN) experiments.benchmark $(OPTIONS)
 
 test: $(INSTALLED)  ## Run the tests
 	@$(RUN) pytest $(PYTEST)

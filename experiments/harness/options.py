@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from experiments.harness.errors import InputError
@@ -24,9 +24,15 @@ def script_parser(name: str, description: str) -> argparse.ArgumentParser:
     )
 
 
-def add_experiment_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of everything that cross-validates."""
-    add = parser.add_argument
+def add_experiment_options(
+    parser: argparse.ArgumentParser, leave_out: Collection[str] = ()
+) -> None:
+    """Add the options of everything that cross-validates, some left out by name."""
+
+    def add(option, **details):
+        if option.removeprefix("--") not in leave_out:
+            parser.add_argument(option, **details)
+
     # fmt: off
     add("--repeats", type=_whole(1), default=10, metavar="N",
         help="cross-validate N times, each time on new splits (default: %(default)s)")

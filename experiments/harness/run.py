@@ -5,18 +5,12 @@ been checked: the import takes seconds, a mistake should be answered at once.
 """
 
 import hashlib
-import platform
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
-from pathlib import Path
 
 from experiments.harness.errors import InputError
 from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
-
-REPOSITORY = Path(__file__).parents[2]
-PACKAGES = ("tensorflow", "keras", "scikeras", "scikit-learn", "pandas", "numpy")
+from experiments.harness.provenance import provenance
 
 
 def run_arm(
@@ -158,26 +152,7 @@ def _record(name, settings, options, data, splits, pipeline, clock):
         "data": {"file": data.path.name, "rows": len(data.y), "sha256": data.sha256},
         "splits_sha256": hashlib.sha256(tests).hexdigest(),
         "seconds": {part: round(seconds, 2) for part, seconds in clock.seconds.items()},
-        "versions": {"python": platform.python_version()}
-        | {package: version(package) for package in PACKAGES},
-        "commit": _commit(),
-    }
-
-
-def _commit():
-    """Name the commit that runs, with "-dirty" where the code differs; None outside git."""
-    git = ["git", "-C", str(REPOSITORY)]
-    try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "--", "experiments", "data", "requirements.txt"],
-            capture_output=True, text=True,
-        )  # fmt: skip
-    except OSError:
-        return None
-    if head.returncode:
-        return None
-    return head.stdout.strip() + ("-dirty" if changed.stdout else "")
+    } | provenance()
 
 
 def _result_line(folds):

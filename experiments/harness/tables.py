@@ -130,6 +130,15 @@ def _locked(folder):
         os.close(descriptor)
 
 
+def write_table(folder: Path, name: str, frame: pd.DataFrame, record: dict) -> Path:
+    """Write any other table and its record; returns the path of the table."""
+    path = folder / f"{name}.csv"
+    with _locked(folder):
+        _write(path, _csv(frame))
+        _write(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
+    return path
+
+
 def _csv(frame):
     return frame.to_csv(index=False, lineterminator="\n")
 

@@ -1,0 +1,47 @@
+"""What a result came from: versions, commit, machine."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGES = ("tensorflow", "keras", "scikeras", "scikit-learn", "pandas", "numpy")
+
+
+def provenance() -> dict:
+    """Give the versions of Python and the packages, and the commit that runs."""
+    versions = {package: version(package) for package in PACKAGES}
+    return {"versions": {"python": platform.python_version()} | versions, "commit": _commit()}
+
+
+def machine() -> dict:
+    """Describe the processor, its cores and the memory."""
+    processor = platform.processor() or platform.machine()
+    if (cpuinfo := Path("/proc/cpuinfo")).exists():
+        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        processor = names[0].split(":", 1)[1].strip() if names else processor
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory / 2**30, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _commit():
+    """Name the commit, with "-dirty" where the code differs from it; None outside git."""
+    git = ["git", "-C", str(REPOSITORY)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--", "experiments", "data", "requirements.txt"],
+            capture_output=True, text=True,
+        )  # fmt: skip
+    except OSError:
+        return None
+    if head.returncode:
+        return None
+    return head.stdout.strip() + ("-dirty" if changed.stdout else "")
