@@ -40,18 +40,16 @@ def _validate(options):
 
     import numpy as np
     import pandas as pd
-    from sklearn.model_selection import RepeatedStratifiedKFold
 
     from experiments.arms import ARMS
-    from experiments.harness.cross_validation import cross_validate
+    from experiments.harness.cross_validation import cross_validate, repeated_splits
     from experiments.harness.pipeline import build_pipeline
     from experiments.harness.progress import progress_bar
     from experiments.harness.provenance import provenance
 
-    cv = RepeatedStratifiedKFold(
-        n_splits=options.folds, n_repeats=options.repeats, random_state=options.seed
+    splits = repeated_splits(
+        data.X, data.y, folds=options.folds, repeats=options.repeats, seed=options.seed
     )
-    splits = list(cv.split(data.X, data.y))
     rows = []
     for name, settings in ARMS.items():
         pipeline = build_pipeline(settings, epochs=options.epochs, random_state=options.seed)

@@ -5,6 +5,7 @@ are in force before TensorFlow starts, in worker processes too.
 """
 
 import contextlib
+import gc
 import os
 import sys
 
@@ -31,11 +32,16 @@ def _muted_stderr():
         os.close(nowhere)
 
 
+# What this import makes lives as long as the process. Not looking through it for garbage,
+# neither now nor at exit, takes 0.8 of 3 seconds off a short run.
+gc.disable()
 with _muted_stderr():
     import keras
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")  # no retracing warnings: every fold is a new model
     tf.constant(0)  # start the runtime now, while nobody listens
+gc.enable()
+gc.freeze()
 
 __all__ = ["keras", "tf"]

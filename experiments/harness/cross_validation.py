@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from sklearn.base import clone
+from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.model_selection import cross_validate as sklearn_cross_validate
 from sklearn.pipeline import Pipeline
 
@@ -89,6 +90,20 @@ def cross_validate(
         curves = gathered.pop("curves")
         apart["curves"] = {key: np.array([one[key] for one in curves]) for key in curves[0]}
     return {key: np.array(values) for key, values in gathered.items()} | apart
+
+
+def repeated_splits(
+    X: np.ndarray, y: np.ndarray, *, folds: int, repeats: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Draw stratified, shuffled folds, `repeats` times; the same for every arm.
+
+    Returns
+    -------
+    list of (train, test) index arrays, of length repeats × folds
+        One repeat after another; the first ones do not depend on the number of repeats.
+    """
+    cv = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
+    return list(cv.split(X, y))
 
 
 def network_seeds(seed: int | None, number: int) -> list[int]:

@@ -48,18 +48,15 @@ def _run_arm(name, settings, options):
 
     tables.check_folder(options.results)
 
-    from sklearn.model_selection import RepeatedStratifiedKFold
-
-    from experiments.harness.cross_validation import cross_validate
+    from experiments.harness.cross_validation import cross_validate, repeated_splits
     from experiments.harness.pipeline import build_pipeline
     from experiments.harness.progress import progress_bar
 
     clock.lap("import")
     pipeline = build_pipeline(settings, epochs=options.epochs, random_state=options.seed)
-    cv = RepeatedStratifiedKFold(
-        n_splits=options.folds, n_repeats=options.repeats, random_state=options.seed
+    splits = repeated_splits(
+        data.X, data.y, folds=options.folds, repeats=options.repeats, seed=options.seed
     )
-    splits = list(cv.split(data.X, data.y))
     with progress_bar(name, len(splits)) as progress:
         scores = cross_validate(
             pipeline, data.X, data.y, splits, engine=options.engine, jobs=options.jobs,
