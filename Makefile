@@ -16,7 +16,7 @@ OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
           $(call option,ENGINE,engine) $(call flag,CURVES,curves) $(call flag,VERBOSE,verbose)
 
 .DEFAULT_GOAL := help
-.PHONY: help baseline visible hidden validate benchmark test lint lock clean
+.PHONY: help baseline visible hidden control remedies compare figures report all validate benchmark test lint lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,30 @@ visible: $(INSTALLED)  ## Cross-validate 20% dropout on the inputs
 
 hidden: $(INSTALLED)  ## Cross-validate 20% dropout after each hidden layer
 	@$(RUN) experiments.hidden $(OPTIONS)
+
+control: $(INSTALLED)  ## Cross-validate the dropout arms' settings without dropout
+	@$(RUN) experiments.control $(OPTIONS)
+
+remedies: $(INSTALLED)  ## Train the hidden arm longer and at other learning rates
+	@$(RUN) experiments.remedies $(OPTIONS)
+
+compare: $(INSTALLED)  ## Compare the arms, with intervals (runs those without results)
+	@$(RUN) experiments.compare $(OPTIONS)
+
+figures: $(INSTALLED)  ## Draw the tables into results/figures/
+	@$(RUN) experiments.figures $(call option,RESULTS,results)
+
+report: $(INSTALLED)  ## Write results/README.md out of the tables
+	@$(RUN) experiments.report $(call option,RESULTS,results)
+
+# At 30 repeats unless it is said otherwise.
+all: REPEATS := $(if $(filter command,$(origin REPEATS)),$(REPEATS),30)
+all: $(INSTALLED)  ## Everything above, 30 repeats, and the report (5 minutes)
+	@$(MAKE) --no-print-directory baseline visible hidden control REPEATS=$(REPEATS) CURVES=1
+	@$(MAKE) --no-print-directory remedies REPEATS=$(REPEATS)
+	@$(MAKE) --no-print-directory compare REPEATS=$(REPEATS)
+	@$(MAKE) --no-print-directory figures
+	@$(MAKE) --no-print-directory report
 
 validate: $(INSTALLED)  ## Hold the stacked engine to the tutorial's way (25 minutes)
 	@$(RUN) experiments.validate $(OPTIONS)

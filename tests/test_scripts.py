@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import baseline, hidden, visible
+from experiments import baseline, control, hidden, visible
 from experiments.harness import tables
 
 REPOSITORY = Path(__file__).parents[1]
-SCRIPTS = {"baseline": baseline, "visible": visible, "hidden": hidden}
+SCRIPTS = {"baseline": baseline, "visible": visible, "hidden": hidden, "control": control}
 TOY = ["--folds=2", "--repeats=2", "--epochs=1", "--jobs=1"]
 
 

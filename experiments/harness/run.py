@@ -6,11 +6,18 @@ been checked: the import takes seconds, a mistake should be answered at once.
 
 import hashlib
 import time
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from experiments.harness.errors import InputError
 from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
 from experiments.harness.provenance import provenance
+
+if TYPE_CHECKING:
+    from experiments.harness.dataset import Dataset
 
 
 def run_arm(
@@ -32,10 +39,11 @@ def run_arm(
     parser = script_parser(name, description)
     add_experiment_options(parser)
     options = parser.parse_args(argv)
-    answer_mistakes(name, lambda: _run_arm(name, settings, options))
+    answer_mistakes(name, lambda: cross_validate_arm(name, settings, options))
 
 
-def _run_arm(name, settings, options):
+def cross_validate_arm(name: str, settings: Mapping[str, object], options: Namespace) -> None:
+    """Cross-validate one arm with options already read, write its tables, print."""
     clock = _Clock()
     if options.curves and options.engine != "stacked":
         raise InputError("--curves needs --engine stacked")
@@ -47,6 +55,8 @@ def _run_arm(name, settings, options):
     from experiments.harness import tables
 
     tables.check_folder(options.results)
+
+    import pandas as pd
 
     from experiments.harness.cross_validation import cross_validate, repeated_splits
     from experiments.harness.pipeline import build_pipeline
@@ -67,9 +77,18 @@ def _run_arm(name, settings, options):
         clock.move("training", "building", scores["build_time"].sum())
         clock.move("training", "scoring", scores["score_time"].sum() / options.jobs)
 
-    folds = _fold_table(name, splits, options.folds, scores)
+    folds = pd.DataFrame(
+        {"experiment": name}
+        | fold_columns(splits, options.folds, scores)
+        | {"collapsed": scores["collapsed"].astype(int)}
+    )
+    record = record_of(
+        name, options, data, splits, settings=dict(settings),
+        batch_size=pipeline[-1].batch_size, engine=options.engine, jobs=options.jobs,
+        seconds={part: round(seconds, 2) for part, seconds in clock.seconds.items()},
+    )  # fmt: skip
     path = tables.write_arm(
-        options.results, folds, _record(name, settings, options, data, splits, pipeline, clock),
+        options.results, folds, record,
         _curve_table(folds, scores["curves"]) if options.curves else None,
     )  # fmt: skip
     print(_result_line(folds))
@@ -102,24 +121,19 @@ class _Clock:
         return ", ".join(f"{name} {seconds:.2f}" for name, seconds in self.seconds.items())
 
 
-def _fold_table(name, splits, folds, scores):
-    import pandas as pd
-
-    number = pd.RangeIndex(len(splits))
-    return pd.DataFrame(
-        {
-            "experiment": name,
-            "repeat": number // folds + 1,
-            "fold": number % folds + 1,
-            "n_train": [len(train) for train, _ in splits],
-            "n_test": [len(test) for _, test in splits],
-            "accuracy": scores["test_score"],
-            "log_loss": scores["test_log_loss"],
-            "train_accuracy": scores["train_score"],
-            "train_log_loss": scores["train_log_loss"],
-            "collapsed": scores["collapsed"].astype(int),
-        }
-    )
+def fold_columns(splits: Sequence, folds: int, scores: Mapping) -> dict:
+    """Lay out scores as the columns of a table of folds."""
+    number = np.arange(len(splits))
+    return {
+        "repeat": number // folds + 1,
+        "fold": number % folds + 1,
+        "n_train": [len(train) for train, _ in splits],
+        "n_test": [len(test) for _, test in splits],
+        "accuracy": scores["test_score"],
+        "log_loss": scores["test_log_loss"],
+        "train_accuracy": scores["train_score"],
+        "train_log_loss": scores["train_log_loss"],
+    }
 
 
 def _curve_table(folds, curves):
@@ -134,22 +148,24 @@ def _curve_table(folds, curves):
     )
 
 
-def _record(name, settings, options, data, splits, pipeline, clock):
+def record_of(
+    name: str, options: Namespace, data: "Dataset", splits: Sequence, **more: object
+) -> dict:
+    """Describe what produced a table: options, data, splits, versions, commit."""
     tests = b"".join(test.astype("<i8").tobytes() for _, test in splits)
-    return {
-        "experiment": name,
-        "settings": dict(settings),
-        "repeats": options.repeats,
-        "folds": options.folds,
-        "epochs": options.epochs,
-        "batch_size": pipeline[-1].batch_size,
-        "seed": options.seed,
-        "engine": options.engine,
-        "jobs": options.jobs,
-        "data": {"file": data.path.name, "rows": len(data.y), "sha256": data.sha256},
-        "splits_sha256": hashlib.sha256(tests).hexdigest(),
-        "seconds": {part: round(seconds, 2) for part, seconds in clock.seconds.items()},
-    } | provenance()
+    return (
+        {
+            "experiment": name,
+            "repeats": options.repeats,
+            "folds": options.folds,
+            "epochs": options.epochs,
+            "seed": options.seed,
+            "data": {"file": data.path.name, "rows": len(data.y), "sha256": data.sha256},
+            "splits_sha256": hashlib.sha256(tests).hexdigest(),
+        }
+        | more
+        | provenance()
+    )
 
 
 def _result_line(folds):

@@ -16,7 +16,7 @@ FOLD_COLUMNS = [
     "accuracy", "log_loss", "train_accuracy", "train_log_loss", "collapsed",
 ]  # fmt: skip
 
-ARMS = ["baseline", "visible", "hidden"]
+ARMS = ["baseline", "visible", "hidden", "control"]
 PUBLISHED = Path(__file__).parents[2] / "data" / "published.csv"
 
 
@@ -59,8 +59,7 @@ def write_arm(
     path = folder / f"{folds['experiment'].iloc[0]}.csv"
     with _locked(folder):
         _write(path, _csv(folds[FOLD_COLUMNS]))
-        if curves is not None:
-            _write(path.with_name(f"{path.stem}-curves.csv"), _csv(curves))
+        _update_curves(folder, path.stem, curves)
         _write(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
         summary = summarise(
             [read_arm(folder, name) for name in ARMS if (folder / f"{name}.csv").exists()],
@@ -91,6 +90,41 @@ def read_arm(folder: Path, experiment: str) -> pd.DataFrame:
             + f"; remove it, or make it again with `make {experiment}`"
         )
     return folds
+
+
+def read_record(folder: Path, name: str, key: str = "splits_sha256") -> dict:
+    """Read what produced the table `name`, and make sure that it says `key`.
+
+    Raises
+    ------
+    InputError
+        If it is missing or not such a record.
+    """
+    path = folder / f"{name}.json"
+    try:
+        record = json.loads(path.read_text())
+        if not isinstance(record, dict) or key not in record:
+            raise ValueError(f"it does not say {key!r}")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot read {path}: {error}; make it again with `make {name}`"
+        ) from error
+    return record
+
+
+def read_table(folder: Path, name: str) -> pd.DataFrame:
+    """Read any other table.
+
+    Raises
+    ------
+    InputError
+        If it is missing or no table.
+    """
+    path = folder / f"{name}.csv"
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
 
 
 def read_published() -> pd.DataFrame:
@@ -130,12 +164,49 @@ def _locked(folder):
         os.close(descriptor)
 
 
+def _update_curves(folder, experiment, curves):
+    """Keep an arm's learning curves and their summary in step with its table."""
+    single, together = folder / f"{experiment}-curves.csv", folder / "curves.csv"
+    others = [read_table(folder, "curves")] if together.exists() else []
+    others = [table[table["experiment"] != experiment] for table in others]
+    if curves is None:  # those there are of an earlier table
+        single.unlink(missing_ok=True)
+    else:
+        _write(single, _csv(curves))
+        others.append(summarise_curves(curves))
+    if others:
+        _write(together, _csv(pd.concat(others).sort_values(["experiment", "epoch"])))
+
+
+def summarise_curves(curves: pd.DataFrame) -> pd.DataFrame:
+    """Summarise the learning curves of an arm's networks, one row an epoch.
+
+    For each of ``accuracy, log_loss, train_accuracy, train_log_loss``: the mean over the
+    networks, and as ``_low`` and ``_high`` their 10th and 90th percentile.
+    """
+    scores = ["accuracy", "log_loss", "train_accuracy", "train_log_loss"]
+    by_epoch = curves.groupby(["experiment", "epoch"])[scores]
+    parts = [
+        by_epoch.mean(),
+        by_epoch.quantile(0.1).add_suffix("_low"),
+        by_epoch.quantile(0.9).add_suffix("_high"),
+    ]
+    columns = [f"{score}{suffix}" for score in scores for suffix in ("", "_low", "_high")]
+    return pd.concat(parts, axis=1)[columns].reset_index()
+
+
 def write_table(folder: Path, name: str, frame: pd.DataFrame, record: dict) -> Path:
     """Write any other table and its record; returns the path of the table."""
     path = folder / f"{name}.csv"
     with _locked(folder):
         _write(path, _csv(frame))
         _write(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
+    return path
+
+
+def write_page(path: Path, text: str) -> Path:
+    """Write a page of text; returns its path."""
+    _write(path, text)
     return path
 
 

@@ -1,0 +1,142 @@
+"""Compare: is an arm better than another, on these returns and for new ones?
+
+Runs the arms that have no results yet. Then every pair is compared fold by fold, two
+questions apart: *on these 208 returns*, averaged over splits and seeds (more repeats
+sharpen the answer), and *for new returns* (they cannot; 208 rows decide). A verdict is
+better or worse where p < 0.05 after Holm's correction over the family of pairs.
+
+For context, on the same splits: always guessing the commoner class, and scikit-learn's
+support vector machine (RBF kernel, default settings).
+
+    $ make compare
+    visible against baseline: +0.6 points
+      on these 208 returns  +0.1 to +1.1   better
+      for new returns       -4.1 to +5.3   too close to call
+    ...
+"""
+
+from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
+
+PAIRS = {
+    "arms": [
+        ("visible", "baseline"),
+        ("hidden", "baseline"),
+        ("control", "baseline"),
+        ("visible", "control"),
+        ("hidden", "control"),
+    ],
+    "context": [(arm, "svc") for arm in ("baseline", "visible", "hidden", "control")],
+}
+
+
+def main(argv=None):
+    """Compare the arms."""
+    parser = script_parser("compare", __doc__)
+    add_experiment_options(parser)
+    options = parser.parse_args(argv)
+    answer_mistakes("compare", lambda: _compare(options))
+
+
+def _compare(options):
+    from experiments.harness.dataset import read_dataset
+
+    data = read_dataset(options.data, folds=options.folds)
+
+    from experiments.harness import tables
+
+    tables.check_folder(options.results)
+
+    import pandas as pd
+
+    from experiments.arms import ARMS
+    from experiments.harness.comparison import check_comparable, compare_pairs
+    from experiments.harness.errors import InputError
+    from experiments.harness.run import cross_validate_arm
+
+    for name, settings in ARMS.items():
+        if not (options.results / f"{name}.csv").exists():
+            cross_validate_arm(name, settings, options)
+    arms = {name: tables.read_arm(options.results, name) for name in ARMS}
+    records = {name: tables.read_record(options.results, name) for name in ARMS}
+    check_comparable(records)
+    record = records["baseline"]
+    if record["data"]["sha256"] != data.sha256:
+        raise InputError(
+            f"the tables in {options.results} are not of {options.data}; "
+            "say of which with --data, or run the arms again"
+        )
+
+    context = _score_context(data, record)
+    arms |= dict(list(context.groupby("experiment")))
+    families = [compare_pairs(arms, pairs).assign(family=family) for family, pairs in PAIRS.items()]
+    if (options.results / "remedies.csv").exists():
+        remedies = tables.read_table(options.results, "remedies")
+        check_comparable(
+            {"baseline": record, "remedies": tables.read_record(options.results, "remedies")},
+            but=["the number of epochs"],
+        )
+        families.append(_compare_remedies(remedies, arms["baseline"]))
+
+    origin = {key: record[key] for key in ("repeats", "folds", "epochs", "seed", "data",
+                                           "splits_sha256", "versions", "commit")}  # fmt: skip
+    tables.write_table(options.results, "context", context, origin)
+    comparison = pd.concat(families, ignore_index=True)
+    comparison.insert(0, "family", comparison.pop("family"))
+    path = tables.write_table(options.results, "comparison", comparison, origin)
+    for row in comparison[comparison["family"] != "remedies"].itertuples():
+        print(f"{row.first} against {row.second}: {row.difference:+.1f} points")
+        print(f"  on these {len(data.y)} rows  {row.these_low:+5.1f} to {row.these_high:+5.1f}"
+              f"   {row.these_verdict}")  # fmt: skip
+        print(f"  for new rows       {row.new_low:+5.1f} to {row.new_high:+5.1f}"
+              f"   {row.new_verdict}")  # fmt: skip
+    print(f"  written:   {path}")
+
+
+def _score_context(data, record):
+    """Score the majority class and a support vector machine on the arms' splits."""
+    import pandas as pd
+    from sklearn.dummy import DummyClassifier
+    from sklearn.model_selection import cross_validate
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    from experiments.harness.cross_validation import repeated_splits
+
+    splits = repeated_splits(
+        data.X, data.y, folds=record["folds"], repeats=record["repeats"], seed=record["seed"]
+    )
+    number = pd.RangeIndex(len(splits))
+    estimators = {
+        "majority": DummyClassifier(strategy="most_frequent"),
+        "svc": make_pipeline(StandardScaler(), SVC(kernel="rbf")),
+    }
+    return pd.concat(
+        pd.DataFrame(
+            {
+                "experiment": name,
+                "repeat": number // record["folds"] + 1,
+                "fold": number % record["folds"] + 1,
+                "n_train": [len(train) for train, _ in splits],
+                "n_test": [len(test) for _, test in splits],
+                "accuracy": cross_validate(estimator, data.X, data.y, cv=splits)["test_score"],
+            }
+        )
+        for name, estimator in estimators.items()
+    )
+
+
+def _compare_remedies(remedies, baseline):
+    """Compare each setting of the hidden arm's remedies with the baseline."""
+    from experiments.harness.comparison import compare_pairs
+
+    settings = {
+        f"hidden, learning rate {rate:g}, {epochs} epochs": rows
+        for (rate, epochs), rows in remedies.groupby(["learning_rate", "epochs"])
+    }
+    pairs = [(name, "baseline") for name in settings]
+    return compare_pairs(settings | {"baseline": baseline}, pairs).assign(family="remedies")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Plots: from data frames to figures; nothing here reads or writes a table."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+# Dark and light of two hues that stay apart in grey and to the colour-blind (Okabe and Ito).
+DARK, LIGHT, GREY = "#0072B2", "#E69F00", "#666666"
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "svg.hashsalt": "sonar-dropout",  # the same figure, the same bytes
+    "svg.fonttype": "none",
+}
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write a figure as PNG and SVG, the same bytes for the same figure."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.png", folder / f"{name}.svg"]
+    with plt.rc_context(STYLE):
+        figure.savefig(paths[0], dpi=160, metadata={"Software": None})
+        figure.savefig(paths[1], metadata={"Date": None, "Creator": None})
+    plt.close(figure)
+    return paths
+
+
+def plot_accuracy(
+    arms: dict[str, pd.DataFrame], published: pd.DataFrame, majority: float
+) -> Figure:
+    """Plot the accuracy of every single cross-validation, arm by arm.
+
+    Parameters
+    ----------
+    arms : dict of tables of folds
+    published : DataFrame
+        ``edition, experiment, mean_accuracy``.
+    majority : float
+        Accuracy of always guessing the commoner class.
+    """
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(7, 0.75 * len(arms) + 1.1))
+        markers = {"2016": ("D", "published 2016"), "2017": ("s", "published 2017")}
+        for row, (name, folds) in enumerate(arms.items()):
+            runs = 100 * folds.groupby("repeat")["accuracy"].mean()
+            spread = np.random.default_rng(row).uniform(-0.22, 0.22, len(runs))
+            axes.scatter(runs, row + spread, s=14, color=DARK, alpha=0.55, linewidths=0)
+            axes.plot([runs.mean()] * 2, [row - 0.36, row + 0.36], color="black", linewidth=2)
+            for edition, (marker, _) in markers.items():
+                figures = published[
+                    (published["experiment"] == name) & (published["edition"] == edition)
+                ]["mean_accuracy"]
+                axes.scatter(
+                    100 * figures, [row] * len(figures), marker=marker, s=42, zorder=3,
+                    facecolors=LIGHT, edgecolors="black",
+                )  # fmt: skip
+        axes.axvline(100 * majority, color=GREY, linestyle="--", linewidth=1)
+        axes.text(100 * majority + 0.4, -0.45, "always the commoner class", color=GREY, va="top")
+        axes.set_yticks(range(len(arms)), list(arms))
+        axes.set_ylim(len(arms) - 0.4, -0.7)
+        axes.set_xlabel("accuracy (%)")
+        handles = [
+            Line2D([], [], marker="o", linestyle="", color=DARK, alpha=0.55, markersize=4,
+                   label="one run of 10 folds"),
+            Line2D([], [], color="black", linewidth=2, label="mean of all runs"),
+            *(
+                Line2D([], [], marker=marker, linestyle="", markerfacecolor=LIGHT,
+                       markeredgecolor="black", markersize=6, label=label)
+                for marker, label in markers.values()
+            ),
+        ]  # fmt: skip
+        figure.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=8)
+    return figure
+
+
+def plot_curves(curves: pd.DataFrame) -> Figure:
+    """Plot learning curves of all arms, training against held-out, accuracy and loss.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        As of `experiments.harness.tables.summarise_curves`.
+    """
+    arms = list(dict.fromkeys(curves["experiment"]))
+    quantities = [("accuracy", "accuracy (%)", 100), ("log_loss", "log loss (nats)", 1)]
+    lines = [("", DARK, "-", "held out"), ("train_", LIGHT, "--", "training")]
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(
+            2, len(arms), figsize=(2.3 * len(arms), 4.4), sharex=True, sharey="row", squeeze=False
+        )
+        for column, arm in enumerate(arms):
+            rows = curves[curves["experiment"] == arm]
+            for axes, (quantity, label, scale) in zip(grid[:, column], quantities, strict=True):
+                for prefix, colour, dashes, what in lines:
+                    middle, low, high = (
+                        scale * rows[f"{prefix}{quantity}{end}"] for end in ("", "_low", "_high")
+                    )
+                    axes.fill_between(rows["epoch"], low, high, color=colour, alpha=0.2, lw=0)
+                    axes.plot(rows["epoch"], middle, dashes, color=colour, lw=1.6, label=what)
+                if column == 0:
+                    axes.set_ylabel(label)
+            grid[0, column].set_title(arm)
+            grid[1, column].set_yscale("log")
+            grid[1, column].set_xlabel("epoch")
+        handles, labels = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=2)
+    return figure
+
+
+def plot_differences(comparison: pd.DataFrame) -> Figure:
+    """Plot differences in accuracy with both intervals, one row a pair.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+        ``first, second, difference, these_low, these_high, new_low, new_high`` in points.
+    """
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(7, 0.42 * len(comparison) + 1.1))
+        axes.axvline(0, color=GREY, linewidth=1)
+        for row, pair in enumerate(comparison.itertuples()):
+            axes.plot([pair.new_low, pair.new_high], [row] * 2, color=LIGHT, linewidth=2)
+            axes.plot([pair.these_low, pair.these_high], [row] * 2, color=DARK, linewidth=7,
+                      solid_capstyle="butt")  # fmt: skip
+            axes.plot(pair.difference, row, "o", color="black", markersize=4)
+        labels = [f"{pair.first} − {pair.second}" for pair in comparison.itertuples()]
+        axes.set_yticks(range(len(comparison)), labels)
+        axes.invert_yaxis()
+        axes.set_xlabel("difference in accuracy (percentage points)")
+        handles = [
+            Line2D([], [], color=DARK, linewidth=7, label="on these rows, 95%"),
+            Line2D([], [], color=LIGHT, linewidth=2, label="for new rows, 95%"),
+        ]
+        figure.legend(handles=handles, loc="outside upper left", ncols=2)
+    return figure

@@ -1,0 +1,49 @@
+"""Report: write results/README.md, and the generated parts of README.md, out of the tables.
+
+$ make report
+  written:   results/claims.csv
+  written:   results/README.md
+  written:   README.md
+"""
+
+from pathlib import Path
+
+from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
+
+NOT_ASKED = ("repeats", "folds", "epochs", "seed", "jobs", "data", "engine", "curves", "verbose")
+REPOSITORY = Path(__file__).parents[1]
+
+
+def main(argv=None):
+    """Write the pages."""
+    parser = script_parser("report", __doc__)
+    add_experiment_options(parser, leave_out=NOT_ASKED)
+    options = parser.parse_args(argv)
+    answer_mistakes("report", lambda: _report(options.results))
+
+
+def _report(results):
+    from experiments.harness import report, tables
+    from experiments.harness.claims import settle
+
+    arms = {
+        name: tables.read_arm(results, name)
+        for name in tables.ARMS
+        if (results / f"{name}.csv").exists()
+    }
+    written = []
+    if (results / "comparison.csv").exists():
+        claims = settle(arms, tables.read_table(results, "comparison"), tables.read_published())
+        origin = tables.read_record(results, "comparison")
+        written.append(tables.write_table(results, "claims", claims, origin))
+    written.append(tables.write_page(results / "README.md", report.results_page(results)))
+    if results.resolve() == REPOSITORY / "results":  # the main page speaks of these only
+        readme = REPOSITORY / "README.md"
+        page = report.fill(readme.read_text(encoding="utf-8"), report.readme_parts(results))
+        written.append(tables.write_page(readme, page))
+    for path in written:
+        print(f"  written:   {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Comparison, figures and pages, at toy size and as they are committed."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments import baseline, compare, figures, hidden, remedies, report, visible
+from experiments.harness import report as pages
+from experiments.harness import tables
+from experiments.harness.claims import settle
+from experiments.harness.errors import InputError
+from tests.test_scripts import REPOSITORY
+
+RESULTS = REPOSITORY / "results"
+TOY = ["--folds=3", "--repeats=2", "--epochs=2", "--jobs=1",
+       f"--data={REPOSITORY / 'data' / 'sonar.csv'}"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """All of `make all` at toy size; one arm is left for the comparison to run."""
+    folder = tmp_path_factory.mktemp("results")
+    options = [*TOY, f"--results={folder}"]
+    for script in (baseline, visible, hidden):
+        script.main([*options, "--curves"])
+    remedies.main(options)
+    compare.main(options)
+    figures.main([f"--results={folder}"])
+    report.main([f"--results={folder}"])
+    return folder
+
+
+@pytest.fixture
+def copy(toy, tmp_path):
+    return shutil.copytree(toy, tmp_path / "results")
+
+
+def test_compare_runs_the_arm_that_is_missing(toy):
+    assert len(tables.read_arm(toy, "control")) == 6
+
+
+def test_every_pair_has_both_intervals_and_verdicts(toy):
+    comparison = pd.read_csv(toy / "comparison.csv")
+    pairs = [tuple(pair) for pair in comparison[["first", "second"]].to_numpy()]
+    for pair in [("visible", "baseline"), ("hidden", "baseline"), ("control", "baseline"),
+                 ("visible", "control"), ("hidden", "control")]:  # fmt: skip
+        assert pair in pairs
+    assert (comparison["family"] == "remedies").sum() == 9
+    assert (comparison["these_low"] <= comparison["difference"]).all()
+    assert (comparison["new_high"] >= comparison["difference"]).all()
+    first, second = (tables.read_arm(toy, name)["accuracy"].mean() for name in pairs[0])
+    assert comparison["difference"][0] == pytest.approx(100 * (first - second))
+
+
+def test_context_is_on_the_same_splits(toy):
+    context = pd.read_csv(toy / "context.csv")
+    arm = tables.read_arm(toy, "baseline")
+    for _, rows in context.groupby("experiment"):
+        columns = ["repeat", "fold", "n_train", "n_test"]
+        assert rows[columns].reset_index(drop=True).equals(arm[columns])
+    majority = context[context["experiment"] == "majority"]
+    expected = np.average(majority["accuracy"], weights=majority["n_test"])
+    assert expected == pytest.approx(111 / 208)
+
+
+def test_remedies_at_the_arm_s_own_setting_are_the_arm(toy):
+    table = pd.read_csv(toy / "remedies.csv")
+    same = table[(table["learning_rate"] == 0.1) & (table["epochs"] == 2)]
+    columns = ["repeat", "fold", "accuracy", "train_accuracy"]
+    arm = tables.read_arm(toy, "hidden")
+    assert same[columns].reset_index(drop=True).equals(arm[columns])
+    assert sorted(table["epochs"].unique()) == [2, 4, 8]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seed=8"], "differ in the splits"),
+        (["--epochs=3"], "differ in the number of epochs"),
+        (["--repeats=3"], "differ in the number of repeats"),
+    ],
+)
+def test_tables_that_do_not_belong_together_are_refused(copy, capsys, options, message):
+    before = (copy / "comparison.csv").read_bytes()
+    hidden.main([*TOY, *options, f"--results={copy}"])
+    with pytest.raises(SystemExit) as caught:
+        compare.main([*TOY, f"--results={copy}"])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+    assert (copy / "comparison.csv").read_bytes() == before
+
+
+def test_tables_of_other_data_are_refused(copy, capsys, tmp_path):
+    other = tmp_path / "other.csv"
+    text = (REPOSITORY / "data" / "sonar.csv").read_text()
+    other.write_text(text.replace("0.0200", "0.0300", 1))
+    with pytest.raises(SystemExit):
+        compare.main([*TOY, f"--data={other}", f"--results={copy}"])
+    assert "are not of" in capsys.readouterr().err
+
+
+def test_curves_follow_the_table_they_belong_to(copy):
+    curves = pd.read_csv(copy / "curves.csv")
+    assert set(curves["experiment"]) == {"baseline", "visible", "hidden"}
+    single = pd.read_csv(copy / "hidden-curves.csv")
+    last = curves[(curves["experiment"] == "hidden") & (curves["epoch"] == 2)].iloc[0]
+    networks = single[single["epoch"] == 2]
+    assert last["accuracy"] == pytest.approx(networks["accuracy"].mean())
+    assert last["log_loss_high"] == pytest.approx(networks["log_loss"].quantile(0.9))
+    hidden.main([*TOY, f"--results={copy}"])
+    assert set(pd.read_csv(copy / "curves.csv")["experiment"]) == {"baseline", "visible"}
+    assert not (copy / "hidden-curves.csv").exists()
+
+
+def test_figures_are_drawn_the_same_every_time(copy):
+    names = {path.name for path in (copy / "figures").iterdir()}
+    assert names == {f"{n}.{kind}" for n in ("accuracy", "curves", "differences")
+                     for kind in ("png", "svg")}  # fmt: skip
+    before = {path.name: path.read_bytes() for path in (copy / "figures").iterdir()}
+    figures.main([f"--results={copy}"])
+    for path in (copy / "figures").iterdir():
+        assert path.read_bytes() == before[path.name]
+
+
+def test_the_page_says_what_the_tables_say(toy):
+    page = (toy / "README.md").read_text()
+    claims = pd.read_csv(toy / "claims.csv")
+    assert len(claims) == 5
+    for claim in claims.itertuples():
+        assert claim.found in page
+    comparison = pd.read_csv(toy / "comparison.csv")
+    for pair in comparison.itertuples():
+        assert f"{pair.first} − {pair.second} | {pair.difference:+.2f}" in page
+
+
+def made_up(runs):
+    """Arms whose single runs have the given accuracies, 10 folds each, without spread."""
+    return {
+        name: pd.DataFrame(
+            {
+                "repeat": np.repeat(np.arange(len(values)), 10),
+                "accuracy": np.repeat(values, 10),
+                "n_train": 187,
+                "n_test": 21,
+            }
+        )
+        for name, values in runs.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "said"),
+    [
+        (("worse", "better"), ["reproduced", "contradicted"]),
+        (("too close to call", "worse"), ["too close to call", "reproduced"]),
+    ],
+)
+def test_claims_are_settled_by_their_rules(verdicts, said):
+    arms = made_up(
+        {"baseline": [0.85, 0.87] * 15, "visible": [0.84] * 30, "hidden": [0.83, 0.86] * 15}
+    )
+    pairs = pd.DataFrame(
+        {
+            "family": "arms", "first": ["visible", "hidden"], "second": "baseline",
+            "difference": -1.0, "these_low": -2.0, "these_high": 0.0,
+            "new_low": -5.0, "new_high": 3.0,
+            "these_verdict": verdicts, "new_verdict": "too close to call",
+        }
+    )  # fmt: skip
+    claims = settle(arms, pairs, tables.read_published())
+    assert claims["these_verdict"].tolist() == ["reproduced", *said, "reproduced"]
+    assert claims["new_verdict"].tolist()[1:3] == ["too close to call"] * 2
+    assert claims["estimate"].iloc[-1] == 50  # every other run ranks hidden above visible
+    low = made_up({"baseline": [0.80, 0.82] * 15, "visible": [0.7] * 30, "hidden": [0.6] * 30})
+    claims = settle(low, pairs, tables.read_published())
+    assert claims["these_verdict"].iloc[0] == "contradicted"
+    assert claims["these_verdict"].iloc[-1] == "too close to call"  # 0 of 30: up to 11%
+
+
+@pytest.mark.parametrize(
+    ("lows", "highs", "expected"),
+    [
+        ([-3, -0.5], [-1, 0.5], "reproduced"),
+        ([-3, -2], [-1, -0.5], "contradicted"),
+        ([-3, -2], [-1, 0.5], "too close to call"),
+    ],
+)
+def test_remedies_are_settled_by_their_rule(lows, highs, expected):
+    arms = made_up({name: [0.8, 0.9] for name in ("baseline", "visible", "hidden")})
+    pairs = pd.DataFrame(
+        {
+            "family": ["arms", "arms", "remedies", "remedies"],
+            "first": ["visible", "hidden", "hidden, a", "hidden, b"], "second": "baseline",
+            "difference": -1.0, "these_low": [0, 0, *lows], "these_high": [0, 0, *highs],
+            "new_low": -5.0, "new_high": 3.0,
+            "these_verdict": "worse", "new_verdict": "too close to call",
+        }
+    )  # fmt: skip
+    assert settle(arms, pairs, tables.read_published())["these_verdict"].iloc[3] == expected
+
+
+def test_markers_are_filled_and_their_loss_is_told():
+    page = "a\n<!-- x -->\nold\n<!-- /x -->\nb\n"
+    assert pages.fill(page, {"x": "new \\1\n"}) == "a\n<!-- x -->\nnew \\1\n<!-- /x -->\nb\n"
+    with pytest.raises(InputError, match="markers"):
+        pages.fill(page, {"y": ""})
