@@ -57,7 +57,7 @@ all: $(INSTALLED)  ## Everything above, 30 repeats, and the report (5 minutes)
 	@$(MAKE) --no-print-directory figures
 	@$(MAKE) --no-print-directory report
 
-validate: $(INSTALLED)  ## Hold the stacked engine to the tutorial's way (25 minutes)
+validate: $(INSTALLED)  ## Hold the stacked engine to the tutorial's way (10 minutes)
 	@$(RUN) experiments.validate $(OPTIONS)
 
 benchmark: $(INSTALLED)  ## Time both ways side by side (5 minutes, on an idle machine)

@@ -2,8 +2,10 @@
 
 Each row is a process of its own, started here one after another on an idle machine:
 
-- *tutorial*: the scikit-learn engine in one process, TensorFlow's own threads;
+- *tutorial*: the tutorial's own code, scikeras' classifier in a pipeline under
+  `cross_val_score`, in one process with TensorFlow's own threads;
 - *tutorial, all cores*: the same, folds spread over processes;
+- *scikit-learn engine*: ours, which feeds the rows to Keras in a faster way;
 - *MLPClassifier*: scikit-learn's network of the same shape, folds over all cores;
 - *stacked*: all folds together, also 1,000 networks, and a table of 100,000 rows.
 
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import SUPPRESS
 from pathlib import Path
 
 from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
@@ -31,9 +34,10 @@ def main(argv=None):
     """Run and time the processes."""
     parser = script_parser("benchmark", __doc__)
     add_experiment_options(parser, ("repeats", "folds", "jobs", "engine", "curves", "verbose"))
-    parser.add_argument("--mlp", type=int, help="(used by the benchmark itself)")
+    for used_by_itself in ("--only", "--networks", "--jobs"):
+        parser.add_argument(used_by_itself, help=SUPPRESS)
     options = parser.parse_args(argv)
-    action = _time_mlp_classifier if options.mlp else _benchmark
+    action = _time_scikit_learn if options.only else _benchmark
     answer_mistakes("benchmark", lambda: action(options))
 
 
@@ -48,16 +52,22 @@ def _benchmark(options):
 
     common = [f"--seed={options.seed}", f"--epochs={options.epochs}"]
     arm = ["experiments.baseline", f"--data={options.data.absolute()}", *common]
-    one_by_one = [*arm, "--engine=scikit-learn", "--repeats=1"]
     threads = {"TF_NUM_INTRAOP_THREADS": str(CORES)}
+
+    def other(way, jobs, networks=10):
+        only = [f"--only={way}", f"--jobs={jobs}", f"--networks={networks}"]
+        return ["experiments.benchmark", f"--data={options.data.absolute()}", *common, *only]
+
     rows = [
-        _process("tutorial", 10, 1, [*one_by_one, "--jobs=1"], environment=threads),
-        _process("tutorial, all cores", 10, CORES, [*one_by_one, f"--jobs={CORES}"]),
+        _process("tutorial", 10, 1, other("tutorial", 1), environment=threads),
+        _process("tutorial, all cores", 10, CORES, other("tutorial", CORES)),
     ]
     rows += [_ten_times(row) for row in rows]
-    for repeats in (1, 10):
-        command = ["experiments.benchmark", f"--mlp={repeats}", f"--data={options.data}", *common]
-        rows.append(_process("MLPClassifier", 10 * repeats, CORES, command, times=3))
+    command = [*arm, "--engine=scikit-learn", "--repeats=1", f"--jobs={CORES}"]
+    rows.append(_process("scikit-learn engine, all cores", 10, CORES, command))
+    for networks, times in ((10, 3), (100, 1)):
+        command = other("mlp", CORES, networks)
+        rows.append(_process("MLPClassifier, all cores", networks, CORES, command, times=times))
     for repeats, times in ((1, 3), (10, 3), (100, 1)):
         rows.append(
             _process("stacked", 10 * repeats, CORES, [*arm, f"--repeats={repeats}"], times=times)
@@ -84,17 +94,18 @@ def _process(way, networks, jobs, command, *, times=1, environment=()):
     """Run a script as a process of its own; gives a row of the table."""
     runs = []
     for _ in range(times):
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as errors:
             started = time.perf_counter()
             process = subprocess.Popen(
                 [sys.executable, "-m", *command, f"--results={folder}"],
-                cwd=REPOSITORY, stdout=subprocess.DEVNULL,
+                cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=errors,
                 env=os.environ | dict(environment),
             )  # fmt: skip
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - started
             if status:
-                sys.exit(f"benchmark: {' '.join(command)} failed")
+                errors.seek(0)
+                sys.exit(f"benchmark: {' '.join(command)} failed:\n{errors.read().decode()}")
             (record,) = (json.loads(path.read_text()) for path in Path(folder).glob("*.json"))
         parts = record["seconds"]
         training = parts["training"] + parts.get("building", 0)
@@ -121,32 +132,48 @@ def _ten_times(row):
     }
 
 
-def _time_mlp_classifier(options):
-    """Cross-validate scikit-learn's own network with the baseline's settings."""
+def _time_scikit_learn(options):
+    """Cross-validate the tutorial's classifier, or scikit-learn's own, as a user would."""
     import warnings
 
-    from sklearn.model_selection import RepeatedStratifiedKFold, cross_validate
+    from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    from experiments.baseline import SETTINGS
     from experiments.harness.dataset import read_dataset
 
     data = read_dataset(options.data, folds=10)
-    network = MLPClassifier(
-        (60, 30), solver="sgd", learning_rate_init=0.01, momentum=0.8, nesterovs_momentum=False,
-        alpha=0, batch_size=16, max_iter=options.epochs, n_iter_no_change=options.epochs + 1,
-        random_state=options.seed,
-    )  # fmt: skip
-    started = time.perf_counter()
+    if options.only == "tutorial":
+        from experiments.harness.model import build_network  # first: it quietens TensorFlow
+
+        # isort: split
+        from scikeras.wrappers import KerasClassifier
+
+        classifier = KerasClassifier(
+            build_network, epochs=options.epochs, batch_size=16, verbose=0,
+            **{f"model__{name}": value for name, value in SETTINGS.items()},
+        )  # fmt: skip
+    else:
+        classifier = MLPClassifier(
+            SETTINGS["hidden_units"], solver="sgd", learning_rate_init=SETTINGS["learning_rate"],
+            momentum=SETTINGS["momentum"], nesterovs_momentum=False, alpha=0, batch_size=16,
+            max_iter=options.epochs, n_iter_no_change=options.epochs + 1,
+            random_state=options.seed,
+        )  # fmt: skip
     warnings.simplefilter("ignore")  # that it has not converged
     os.environ["PYTHONWARNINGS"] = "ignore"
-    cross_validate(
-        make_pipeline(StandardScaler(), network), data.X, data.y, n_jobs=CORES,
-        cv=RepeatedStratifiedKFold(n_splits=10, n_repeats=options.mlp, random_state=options.seed),
+    folds = RepeatedStratifiedKFold(
+        n_splits=10, n_repeats=int(options.networks) // 10, random_state=options.seed
+    )
+    started = time.perf_counter()
+    cross_val_score(
+        make_pipeline(StandardScaler(), classifier), data.X, data.y == "R", cv=folds,
+        n_jobs=int(options.jobs),
     )  # fmt: skip
     seconds = {"training": time.perf_counter() - started}
-    (options.results / "mlp.json").write_text(json.dumps({"seconds": seconds}))
+    (options.results / "seconds.json").write_text(json.dumps({"seconds": seconds}))
 
 
 def _write_large_table(path, rows=100_000, columns=60):

@@ -9,7 +9,7 @@ arms it will not, by chance, about once in eight runs.
     baseline: stacked 85.33%, scikit-learn 85.52%, difference -0.19 (standard error 0.35)
     ...
 
-It takes about 25 minutes on 2 cores, nearly all of it the tutorial's way.
+It takes about 10 minutes on 2 cores, nearly all of it the tutorial's way.
 """
 
 import sys

@@ -1,11 +1,14 @@
 """The pipeline behaves as a scikit-learn user expects of a classifier."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, check_cv, cross_validate
 
-from experiments.harness.pipeline import build_pipeline
+from experiments.harness.backend import keras, tf
+from experiments.harness.pipeline import KerasClassifier, build_pipeline
 
 TINY = {"hidden_units": (4,)}
 
@@ -51,3 +54,38 @@ def test_the_seed_decides_the_weights(sonar, same):
     ]
     first, second = (pipeline.predict_proba(sonar.X) for pipeline in fitted)
     assert np.array_equal(first, second) is same
+
+
+class Watch(keras.layers.Layer):
+    """Note the first feature of every batch that comes by in training."""
+
+    seen: ClassVar = []
+
+    def call(self, inputs):
+        tf.py_function(lambda rows: Watch.seen.append(rows.numpy()[:, 0]), [inputs], [])
+        return inputs
+
+
+def build_watched(meta):
+    network = keras.Sequential([keras.Input((1,)), Watch(), keras.layers.Dense(1, "sigmoid")])
+    network.compile("sgd", "binary_crossentropy")
+    return network
+
+
+def test_rows_are_reshuffled_every_epoch_and_the_seed_decides_how():
+    X, y = np.arange(10.0)[:, np.newaxis], np.array([0, 1] * 5)
+
+    def orders(seed):
+        Watch.seen.clear()
+        classifier = KerasClassifier(
+            build_watched, epochs=3, batch_size=4, random_state=seed, verbose=0
+        )
+        classifier.fit(X, y)
+        assert [len(batch) for batch in Watch.seen] == [4, 4, 2] * 3
+        return np.concatenate(Watch.seen).reshape(3, 10)
+
+    first, again, other = orders(1), orders(1), orders(2)
+    assert (np.sort(first, axis=1) == np.arange(10)).all()
+    assert not any(np.array_equal(first[i], first[j]) for i, j in [(0, 1), (0, 2), (1, 2)])
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)

@@ -15,9 +15,15 @@ range of our single runs (their central 95%) and, for new rows, within the corre
 interval of the mean. A setting *mends* the hidden arm if it is, by its 95% interval, less
 than one point below the baseline; no setting does if all intervals lie below zero. *A single
 run is not to be trusted* if, by the 95% interval, more than one run in twenty ranks the
-arms differently from the average of all runs."""
+arms differently from the average of all runs.
 
-MARGIN = 1.0  # points below the baseline that still count as reaching it: 2 rows of 208
+A *tip* is tried on several settings against one without it, Holm's correction over them
+all. It is *reproduced* if at least one does as it says (better; worse, where that is what it
+says) and none the opposite, *contradicted* the other way about, *in part* if some do and
+some do the opposite. That something *does nothing* is reproduced if every 95% interval
+lies within one point of zero."""
+
+MARGIN = 1.0  # points that count as no difference: 2 rows of 208
 
 
 def settle(
@@ -48,6 +54,58 @@ def settle(
         rows.append(_remedies(comparison[comparison["family"] == "remedies"]))
     rows.append(_single_runs({name: arms[name] for name in ("baseline", "visible", "hidden")}))
     return pd.DataFrame(rows)
+
+
+def settle_tips(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Settle the tips from the pairs that test them.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+        As of `compare_pairs`, with ``tip, claim, direction`` (better, worse or neither).
+
+    Returns
+    -------
+    DataFrame
+        Columns as of `settle`; ``estimate`` and its intervals are those of the pair that
+        speaks most for the claim.
+    """
+    rows = []
+    for (tip, claim), pairs in comparison.groupby(["tip", "claim"], sort=False):
+        direction = pairs["direction"].iloc[0]
+        sign = -1 if direction == "worse" else 1
+        far = pairs["difference"].abs() if direction == "neither" else sign * pairs["difference"]
+        best = pairs.loc[far.idxmax()]
+        counts = pairs["these_verdict"].value_counts()
+        rows.append(
+            {
+                "claim": f"Tip {tip}: {claim}",
+                "published": "advice, not measured",
+                "found": f"{counts.get('better', 0)} of {len(pairs)} settings better, "
+                f"{counts.get('worse', 0)} worse; {best['difference']:+.1f} points at most "
+                f"({best['these_low']:+.1f} to {best['these_high']:+.1f})",
+                "found_new": f"{best['new_low']:+.1f} to {best['new_high']:+.1f}",
+                "estimate": best["difference"],
+                "low": best["these_low"], "high": best["these_high"],
+                "new_low": best["new_low"], "new_high": best["new_high"],
+                "these_verdict": _tip_verdict(pairs, direction, "these"),
+                "new_verdict": _tip_verdict(pairs, direction, "new"),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _tip_verdict(pairs, direction, question):
+    verdicts = set(pairs[f"{question}_verdict"])
+    if direction == "neither":
+        if verdicts & {"better", "worse"}:
+            return "contradicted"
+        within = (pairs[f"{question}_low"] > -MARGIN) & (pairs[f"{question}_high"] < MARGIN)
+        return "reproduced" if within.all() else "too close to call"
+    against = "worse" if direction == "better" else "better"
+    if direction in verdicts:
+        return "in part" if against in verdicts else "reproduced"
+    return "contradicted" if against in verdicts else "too close to call"
 
 
 def _level(folds, published, text):

@@ -43,24 +43,29 @@ def check_comparable(records: Mapping[str, dict], but: Collection[str] = ()) -> 
         raise InputError("a comparison needs at least 2 repeats; run the arms with more")
 
 
-def compare(first: pd.DataFrame, second: pd.DataFrame) -> dict:
+def compare(first: pd.DataFrame, second: pd.DataFrame, by: str = "repeat") -> dict:
     """Estimate the difference in accuracy of two arms, paired by repeat and fold.
 
     Parameters
     ----------
     first, second : DataFrame
         One row per repeat and fold: ``repeat, fold, n_train, n_test, accuracy``.
+    by : {"repeat", "fold"}
+        What counts as one value on these rows. With few repeats take folds: their number
+        makes up for their larger spread, which errs on the side of caution, because how
+        hard the rows of a fold are averages out over a repeat.
 
     Returns
     -------
     dict
-        ``difference`` in points (first less second); ``these_low``, ``these_high``,
-        ``these_p``: on these rows, a t interval over the repeats' means; ``new_low``,
-        ``new_high``, ``new_p``: for new rows, the corrected resampled t-test over all folds.
+        ``difference`` in points (first less second); ``these_low, these_high, these_p``: on
+        these rows, a t interval over the repeats' means (or the folds); ``new_low, new_high,
+        new_p``: for new rows, the corrected resampled t-test over all folds.
     """
     pairs = first.merge(second, on=["repeat", "fold"], validate="one_to_one")
     pairs["points"] = 100 * (pairs["accuracy_x"] - pairs["accuracy_y"])
-    these = t_estimate(pairs.groupby("repeat")["points"].mean())
+    values = pairs["points"] if by == "fold" else pairs.groupby("repeat")["points"].mean()
+    these = t_estimate(values)
     new = corrected_resampled_t(pairs["points"], np.mean(pairs["n_test_x"] / pairs["n_train_x"]))
     return {
         "difference": new.mean,
@@ -70,7 +75,7 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> dict:
 
 
 def compare_pairs(
-    arms: Mapping[str, pd.DataFrame], pairs: Sequence[tuple[str, str]]
+    arms: Mapping[str, pd.DataFrame], pairs: Sequence[tuple[str, str]], by: str = "repeat"
 ) -> pd.DataFrame:
     """Compare a family of pairs, with a verdict on each of the two questions.
 
@@ -78,7 +83,7 @@ def compare_pairs(
     intervals are each pair's own, of 95%.
     """
     rows = pd.DataFrame(
-        {"first": first, "second": second} | compare(arms[first], arms[second])
+        {"first": first, "second": second} | compare(arms[first], arms[second], by)
         for first, second in pairs
     )
     for question in ("these", "new"):

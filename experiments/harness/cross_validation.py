@@ -29,6 +29,7 @@ def cross_validate(
     jobs: int | None = None,
     return_estimator: bool = False,
     return_curves: bool = False,
+    dropout_passes: int = 0,
     progress: Callable[[float], None] = lambda finished: None,
 ) -> dict:
     """Fit and score a clone of the pipeline on every split, as scikit-learn does.
@@ -55,6 +56,10 @@ def cross_validate(
     return_curves : bool
         Also return, under ``"curves"``, the scores after every epoch, dropout off: a dict
         of arrays of shape (splits, epochs). Stacked engine only.
+    dropout_passes : int
+        If not 0, also score the held-out rows with dropout kept on, probabilities averaged
+        over so many passes (Monte Carlo dropout): ``dropout_score``, ``dropout_log_loss``.
+        Stacked engine only.
     progress : callable
         Called with the number of networks finished since the last call, a fraction too.
 
@@ -76,12 +81,12 @@ def cross_validate(
         results = fit_and_score_side_by_side(
             [Task(pipeline, seed, *split) for seed, split in zip(seeds, splits, strict=True)],
             X, y, jobs=jobs, return_estimator=return_estimator, return_curves=return_curves,
-            progress=progress,
+            dropout_passes=dropout_passes, progress=progress,
         )  # fmt: skip
-    elif engine == "scikit-learn" and not return_curves:
+    elif engine == "scikit-learn" and not return_curves and not dropout_passes:
         results = _one_by_one(pipeline, X, y, splits, seeds, jobs, return_estimator, progress)
     else:
-        raise ValueError(f"no engine {engine!r}" + " with learning curves" * return_curves)
+        raise ValueError(f"no engine {engine!r}, or none with curves or dropout passes")
     gathered = {key: [result[key] for result in results] for key in results[0]}
     apart = {}
     if return_estimator:

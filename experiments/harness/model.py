@@ -7,6 +7,7 @@ from experiments.harness.backend import keras
 
 def build_network(
     meta: dict,
+    params: dict | None = None,
     *,
     hidden_units: Sequence[int] = (60, 30),
     visible_dropout: float = 0.0,
@@ -14,6 +15,7 @@ def build_network(
     max_norm: float | None = None,
     learning_rate: float = 0.01,
     momentum: float = 0.8,
+    learning_rate_decay: float | None = None,
 ) -> keras.Sequential:
     """Build and compile the tutorial's network; the defaults are its baseline.
 
@@ -21,6 +23,9 @@ def build_network(
     ----------
     meta : dict
         What scikeras knows of the data; ``meta["n_features_in_"]`` is the input width.
+    params : dict, optional
+        The classifier's parameters, ``epochs`` and ``batch_size`` among them; scikeras hands
+        them over. Needed for a decay only.
     hidden_units : sequence of int
         Units of each hidden layer (relu), first to last.
     visible_dropout : float
@@ -31,6 +36,9 @@ def build_network(
         Largest norm of a hidden unit's incoming weights; None leaves them free.
     learning_rate, momentum : float
         Of plain stochastic gradient descent.
+    learning_rate_decay : float or None
+        Share of the learning rate that is left at the end of training, approached
+        exponentially, step by step; None keeps it as it is.
 
     Returns
     -------
@@ -46,6 +54,11 @@ def build_network(
         if hidden_dropout:
             layers.append(keras.layers.Dropout(hidden_dropout))
     layers.append(keras.layers.Dense(1, activation="sigmoid"))
+    if learning_rate_decay is not None:
+        batches = -(-meta["X_shape_"][0] // params["batch_size"])
+        learning_rate = keras.optimizers.schedules.ExponentialDecay(
+            learning_rate, params["epochs"] * batches, learning_rate_decay
+        )
     network = keras.Sequential(layers)
     network.compile(
         loss="binary_crossentropy",

@@ -59,15 +59,20 @@ def add_experiment_options(
     # fmt: on
 
 
-def answer_mistakes(name: str, action: Callable[[], None]) -> None:
-    """Run a script's `action`; what the user can mend is told in one line, exit status 2."""
+def answer_mistakes(
+    name: str, action: Callable[[], None], interrupted: str = "nothing was written"
+) -> None:
+    """Run a script's `action`; what the user can mend is told in one line, exit status 2.
+
+    An interrupt ends it with status 130 and the line `interrupted`.
+    """
     try:
         action()
     except InputError as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(f"{name}: interrupted; nothing was written", file=sys.stderr)
+        print(f"{name}: interrupted; {interrupted}", file=sys.stderr)
         sys.exit(130)
 
 

@@ -119,6 +119,7 @@ class Stack:
         self._predict = tf.function(self._probabilities, autograph=False).get_concrete_function(
             weights, masks, data
         )
+        self._sample = tf.function(self._mean_of_passes, autograph=False)
 
     def initial_weights(self, generators: Sequence[np.random.Generator]) -> list[np.ndarray]:
         """Draw each copy's weights with the network's own initialisers.
@@ -216,6 +217,22 @@ class Stack:
             axis=1,
         )
 
+    def predict_with_dropout(
+        self,
+        weights: Sequence,
+        X: np.ndarray,
+        generators: Sequence[np.random.Generator],
+        passes: int,
+    ) -> np.ndarray:
+        """Predict with dropout on and average over passes (Monte Carlo dropout).
+
+        Parameters are those of `predict` and `train`; returns the mean probabilities, a
+        float32 array of shape (copies, rows).
+        """
+        weights = [tf.convert_to_tensor(stack) for stack in weights]
+        X = tf.convert_to_tensor(X, self.dtype)
+        return self._sample(weights, self._mask_seeds(generators), X, tf.constant(passes)).numpy()
+
     def _train_epochs(self, weights, velocities, masks, step, X, y, shares, order):
         """Take a step for each batch of each epoch in `order`: one compiled loop."""
         constraints = [v.constraint for v in self.stacked.trainable_variables]
@@ -262,6 +279,15 @@ class Stack:
     def _probabilities(self, weights, masks, X):
         predicted, _ = self.stacked.stateless_call(weights, masks, X, training=False)
         return predicted[..., 0]
+
+    def _mean_of_passes(self, weights, masks, X, passes):
+        def one_more(i, masks, total):
+            predicted, masks = self.stacked.stateless_call(weights, masks, X, training=True)
+            return i + 1, masks, total + predicted[..., 0]
+
+        start = (0, masks, tf.zeros(tf.shape(X)[:2], self.dtype))
+        _, _, total = tf.while_loop(lambda i, *_: i < passes, one_more, start)
+        return total / tf.cast(passes, self.dtype)
 
     def _mask_seeds(self, generators):
         """Start the Dropout layers' random numbers from every copy's generator."""

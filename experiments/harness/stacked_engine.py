@@ -52,6 +52,7 @@ def fit_and_score_side_by_side(
     jobs: int | None = None,
     return_estimator: bool = False,
     return_curves: bool = False,
+    dropout_passes: int = 0,
     progress: Callable[[float], None] = lambda finished: None,
 ) -> list[dict]:
     """Fit and score every task; see `cross_validate` for the parameters.
@@ -84,7 +85,7 @@ def fit_and_score_side_by_side(
                 for numbers in plan:
                     job = _Job(
                         [tasks[number] for number in numbers], len(set(numbers)), stack, epochs,
-                        build_time / len(plan), return_estimator, progress, stop,
+                        build_time / len(plan), return_estimator, dropout_passes, progress, stop,
                     )  # fmt: skip
                     positive = y == classifier.classes_[1]
                     running.append((numbers, pool.submit(_train_and_score, job, X, y, positive)))
@@ -123,6 +124,7 @@ class _Job(NamedTuple):
     epochs: int
     build_time: float
     return_estimator: bool
+    dropout_passes: int
     progress: Callable[[float], None]
     stop: threading.Event
 
@@ -182,6 +184,10 @@ def _train_and_score(job, X, y, positive):
     scores = score(job.stack.predict(weights, data))
     scores["collapsed"] = scores.pop("train_collapsed")
     del scores["test_collapsed"]  # one class may well be right for a few rows
+    if job.dropout_passes:
+        probability = job.stack.predict_with_dropout(weights, data, generators, job.dropout_passes)
+        averaged = measure(targets, probability, in_test)
+        scores |= {f"dropout_{key}": averaged[key] for key in ("score", "log_loss")}
     weights = [stack.numpy() for stack in weights] if job.return_estimator else []
     times = {
         "build_time": job.build_time / copies,

@@ -204,6 +204,11 @@ def write_table(folder: Path, name: str, frame: pd.DataFrame, record: dict) -> P
     return path
 
 
+def json_round_trip(record: dict) -> dict:
+    """Give a record as it will be read back: tuples are lists then."""
+    return json.loads(json.dumps(record))
+
+
 def write_page(path: Path, text: str) -> Path:
     """Write a page of text; returns its path."""
     _write(path, text)
