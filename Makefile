@@ -16,7 +16,7 @@ OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
           $(call option,ENGINE,engine) $(call flag,CURVES,curves) $(call flag,VERBOSE,verbose)
 
 .DEFAULT_GOAL := help
-.PHONY: help baseline visible hidden control remedies compare figures report all validate benchmark test lint lock clean
+.PHONY: help baseline visible hidden control remedies tips evaluation compare figures report all validate benchmark test lint lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,12 @@ control: $(INSTALLED)  ## Cross-validate the dropout arms' settings without drop
 remedies: $(INSTALLED)  ## Train the hidden arm longer and at other learning rates
 	@$(RUN) experiments.remedies $(OPTIONS)
 
+tips: $(INSTALLED)  ## Measure the tutorial's five tips (goes on where it was stopped)
+	@$(RUN) experiments.tips $(OPTIONS)
+
+evaluation: $(INSTALLED)  ## Show what dropout does in training and at evaluation
+	@$(RUN) experiments.evaluation $(OPTIONS)
+
 compare: $(INSTALLED)  ## Compare the arms, with intervals (runs those without results)
 	@$(RUN) experiments.compare $(OPTIONS)
 
@@ -50,7 +56,7 @@ report: $(INSTALLED)  ## Write results/README.md out of the tables
 
 # At 30 repeats unless it is said otherwise.
 all: REPEATS := $(if $(filter command,$(origin REPEATS)),$(REPEATS),30)
-all: $(INSTALLED)  ## Everything above, 30 repeats, and the report (5 minutes)
+all: $(INSTALLED)  ## The arms, remedies, comparison, figures, report; 30 repeats (5 minutes)
 	@$(MAKE) --no-print-directory baseline visible hidden control REPEATS=$(REPEATS) CURVES=1
 	@$(MAKE) --no-print-directory remedies REPEATS=$(REPEATS)
 	@$(MAKE) --no-print-directory compare REPEATS=$(REPEATS)

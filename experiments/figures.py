@@ -41,11 +41,51 @@ def _draw(results):
         drawn["differences"] = figures.plot_differences(
             comparison[comparison["family"] != "remedies"]
         )
+    if (results / "evaluation-outputs.csv").exists():
+        drawn["evaluation"] = figures.plot_outputs(tables.read_table(results, "evaluation-outputs"))
+    if (results / "tips.csv").exists():
+        drawn |= _draw_tips(tables.read_table(results, "tips"), figures)
     for name, figure in drawn.items():
         png, _ = figures.save(figure, results / "figures", name)
         print(f"  written:   {png} and .svg")
     if not drawn:
         print(f"nothing to draw in {results}; make compare first")
+
+
+def _draw_tips(tips, figures):
+    """Draw one figure a tip: which factor runs along the axis, which makes the lines."""
+    import numpy as np
+
+    by_tip = dict(list(tips.groupby("tip")))
+    by_tip[1] = by_tip[1].assign(lines="on " + by_tip[1]["place"])
+    by_tip[2] = by_tip[2].assign(lines=[f"{100 * rate:g}% dropout" for rate in by_tip[2]["rate"]])
+    by_tip[3] = by_tip[3].assign(lines="20% dropout")
+    by_tip[4] = by_tip[4].assign(lines=[f"momentum {m:g}" for m in by_tip[4]["momentum"]])
+    by_tip[5] = by_tip[5].assign(
+        lines="20% dropout on the hidden layers",
+        max_norm=[f"{norm:g}" if norm == norm else "none" for norm in by_tip[5]["max_norm"]],
+    )
+    # The paper's rule: n units become n / p, p the share kept. Widths double from 0.5 on.
+    paper = {name: np.log2(1 / (1 - rate)) + 1
+             for name, rate in zip(by_tip[2]["lines"], by_tip[2]["rate"], strict=True)}  # fmt: skip
+
+    def draw(tip, x, label, **details):
+        rows = by_tip[tip]
+        everything = rows["networks"] > 0
+        panels = [("held out", "accuracy", everything), ("training", "train_accuracy", everything)]
+        if tip == 4:
+            without = rows["decay"].isna()
+            panels = [("held out, no decay", "accuracy", without),
+                      ("held out, decay to a tenth", "accuracy", ~without)]  # fmt: skip
+        return figures.plot_sweep(rows, x, label, panels=panels, **details)
+
+    return {
+        "tip1": draw(1, "rate", "share dropped"),
+        "tip2": draw(2, "width", "width, times (vertical: the paper's n / p)", marks=paper),
+        "tip3": draw(3, "place", "where 20% are dropped", joined=False),
+        "tip4": draw(4, "learning_rate", "learning rate"),
+        "tip5": draw(5, "max_norm", "max-norm"),
+    }
 
 
 if __name__ == "__main__":

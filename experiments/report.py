@@ -23,8 +23,10 @@ def main(argv=None):
 
 
 def _report(results):
+    import pandas as pd
+
     from experiments.harness import report, tables
-    from experiments.harness.claims import settle
+    from experiments.harness.claims import settle, settle_tips
 
     arms = {
         name: tables.read_arm(results, name)
@@ -34,6 +36,9 @@ def _report(results):
     written = []
     if (results / "comparison.csv").exists():
         claims = settle(arms, tables.read_table(results, "comparison"), tables.read_published())
+        if (results / "tips-comparison.csv").exists():
+            tips = settle_tips(tables.read_table(results, "tips-comparison"))
+            claims = pd.concat([claims, tips], ignore_index=True)
         origin = tables.read_record(results, "comparison")
         written.append(tables.write_table(results, "claims", claims, origin))
     written.append(tables.write_page(results / "README.md", report.results_page(results)))

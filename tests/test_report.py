@@ -206,3 +206,21 @@ def test_markers_are_filled_and_their_loss_is_told():
     assert pages.fill(page, {"x": "new \\1\n"}) == "a\n<!-- x -->\nnew \\1\n<!-- /x -->\nb\n"
     with pytest.raises(InputError, match="markers"):
         pages.fill(page, {"y": ""})
+
+
+def test_committed_pages_are_those_of_the_committed_tables():
+    assert (RESULTS / "README.md").read_text() == pages.results_page(RESULTS)
+    readme = (REPOSITORY / "README.md").read_text()
+    assert readme == pages.fill(readme, pages.readme_parts(RESULTS))
+
+
+def test_committed_tables_belong_together():
+    records = {name: tables.read_record(RESULTS, name) for name in tables.ARMS}
+    assert {record["repeats"] for record in records.values()} == {30}
+    assert {record["engine"] for record in records.values()} == {"stacked"}
+    assert len({json.dumps(record["versions"]) for record in records.values()}) == 1
+    summary = pd.read_csv(RESULTS / "summary.csv").set_index("experiment")
+    for name in tables.ARMS:
+        folds = tables.read_arm(RESULTS, name)
+        assert len(folds) == 300
+        assert summary.loc[name, "mean_accuracy"] == pytest.approx(folds["accuracy"].mean())

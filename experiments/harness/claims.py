@@ -76,13 +76,14 @@ def settle_tips(comparison: pd.DataFrame) -> pd.DataFrame:
         sign = -1 if direction == "worse" else 1
         far = pairs["difference"].abs() if direction == "neither" else sign * pairs["difference"]
         best = pairs.loc[far.idxmax()]
+        which = {"better": "best", "worse": "worst", "neither": "largest"}[direction]
         counts = pairs["these_verdict"].value_counts()
         rows.append(
             {
                 "claim": f"Tip {tip}: {claim}",
                 "published": "advice, not measured",
                 "found": f"{counts.get('better', 0)} of {len(pairs)} settings better, "
-                f"{counts.get('worse', 0)} worse; {best['difference']:+.1f} points at most "
+                f"{counts.get('worse', 0)} worse; the {which} {best['difference']:+.1f} points "
                 f"({best['these_low']:+.1f} to {best['these_high']:+.1f})",
                 "found_new": f"{best['new_low']:+.1f} to {best['new_high']:+.1f}",
                 "estimate": best["difference"],

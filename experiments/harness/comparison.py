@@ -43,8 +43,14 @@ def check_comparable(records: Mapping[str, dict], but: Collection[str] = ()) -> 
         raise InputError("a comparison needs at least 2 repeats; run the arms with more")
 
 
-def compare(first: pd.DataFrame, second: pd.DataFrame, by: str = "repeat") -> dict:
-    """Estimate the difference in accuracy of two arms, paired by repeat and fold.
+def compare(
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    by: str = "repeat",
+    score: str = "accuracy",
+    scale: float = 100,
+) -> dict:
+    """Estimate the difference of two arms, in accuracy if not said otherwise, paired by fold.
 
     Parameters
     ----------
@@ -54,19 +60,25 @@ def compare(first: pd.DataFrame, second: pd.DataFrame, by: str = "repeat") -> di
         What counts as one value on these rows. With few repeats take folds: their number
         makes up for their larger spread, which errs on the side of caution, because how
         hard the rows of a fold are averages out over a repeat.
+    score : str
+        The column to compare.
+    scale : float
+        Its factor; 100 gives points.
 
     Returns
     -------
     dict
-        ``difference`` in points (first less second); ``these_low, these_high, these_p``: on
+        ``difference`` (first less second); ``these_low, these_high, these_p``: on
         these rows, a t interval over the repeats' means (or the folds); ``new_low, new_high,
         new_p``: for new rows, the corrected resampled t-test over all folds.
     """
     pairs = first.merge(second, on=["repeat", "fold"], validate="one_to_one")
-    pairs["points"] = 100 * (pairs["accuracy_x"] - pairs["accuracy_y"])
-    values = pairs["points"] if by == "fold" else pairs.groupby("repeat")["points"].mean()
-    these = t_estimate(values)
-    new = corrected_resampled_t(pairs["points"], np.mean(pairs["n_test_x"] / pairs["n_train_x"]))
+    pairs["difference"] = scale * (pairs[f"{score}_x"] - pairs[f"{score}_y"])
+    differences = pairs["difference"]
+    these = t_estimate(
+        differences if by == "fold" else pairs.groupby("repeat")["difference"].mean()
+    )
+    new = corrected_resampled_t(differences, np.mean(pairs["n_test_x"] / pairs["n_train_x"]))
     return {
         "difference": new.mean,
         "these_low": these.low, "these_high": these.high, "these_p": these.p,

@@ -146,3 +146,95 @@ def plot_differences(comparison: pd.DataFrame) -> Figure:
         ]
         figure.legend(handles=handles, loc="outside upper left", ncols=2)
     return figure
+
+
+def plot_outputs(outputs: pd.DataFrame) -> Figure:
+    """Plot a network's outputs row by row, in training mode and at evaluation.
+
+    Parameters
+    ----------
+    outputs : DataFrame
+        ``evaluation, mean, low, high``, one row per row predicted.
+    """
+    outputs = outputs.sort_values("evaluation", kind="stable")
+    place = np.arange(len(outputs))
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(7, 3))
+        axes.vlines(place, outputs["low"], outputs["high"], color=LIGHT, linewidth=6,
+                    label="training mode, 10% to 90% of passes")  # fmt: skip
+        axes.plot(place, outputs["mean"], "_", color="black", markersize=11, markeredgewidth=2,
+                  label="their mean")  # fmt: skip
+        axes.plot(place, outputs["evaluation"], "o", color=DARK, markersize=5,
+                  label="evaluation")  # fmt: skip
+        axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle="--")
+        axes.set_xticks([])
+        axes.set_xlabel("rows of a held-out fold, sorted by output")
+        axes.set_ylabel("probability of a rock")
+        figure.legend(loc="outside upper left", ncols=3)
+    return figure
+
+
+def plot_sweep(
+    rows: pd.DataFrame,
+    x: str,
+    label: str,
+    *,
+    panels: list[tuple[str, str, pd.Series]],
+    marks: dict[str, float] | None = None,
+    joined: bool = True,
+) -> Figure:
+    """Plot accuracy against one factor of a sweep, a line for each value of ``lines``.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``lines``, ``accuracy, standard_error, train_accuracy, collapsed`` and the factors.
+    x : str
+        The factor along the axis; its values are spaced evenly if they are not numbers from
+        0 to 1.
+    label : str
+        Of the axis.
+    panels : list of (title, column, bool mask of rows)
+        What each panel shows, ``accuracy`` or ``train_accuracy``.
+    marks : dict, optional
+        For a line, a place on the axis (in steps of its values) to mark.
+    joined : bool
+        Whether lines join the points.
+    """
+    values = list(dict.fromkeys(rows[x]))
+    shares = all(isinstance(value, float) and value < 1 for value in values)
+    dashes, symbols = ["-", "--", ":", "-."], ["o", "s", "D", "^"]
+    shades = [DARK, LIGHT, "black", "#009E73"]
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(1, len(panels), figsize=(7.4, 3.2), sharex=True)
+        for number, name in enumerate(dict.fromkeys(rows["lines"])):
+            style = {
+                "color": shades[number], "marker": symbols[number], "markersize": 4,
+                "linestyle": dashes[number] if joined else "", "linewidth": 1.4, "capsize": 2,
+            }  # fmt: skip
+            for axes, (_, column, mask) in zip(grid, panels, strict=True):
+                part = rows[(rows["lines"] == name) & mask]
+                place = np.array(part[x] if shares else [values.index(v) for v in part[x]])
+                error = 100 * part["standard_error"] if column == "accuracy" else None
+                axes.errorbar(place, 100 * part[column], error, label=name, **style)
+                dead = part["collapsed"] > 0
+                axes.plot(place[dead], 100 * part[column][dead], "x", color="black", markersize=9)
+                if marks:
+                    axes.axvline(marks[name], color=shades[number], linewidth=0.9,
+                                 linestyle=dashes[number])  # fmt: skip
+        for axes, (title, _, _) in zip(grid, panels, strict=True):
+            axes.set_xlabel(label)
+            axes.set_title(title)
+            low, high = axes.get_ylim()
+            if high - low < 8:  # noise should look small
+                axes.set_ylim((low + high) / 2 - 4, (low + high) / 2 + 4)
+        if not shares:
+            grid[0].set_xticks(range(len(values)), values)
+        grid[0].set_ylabel("accuracy (%)")
+        handles, labels = grid[0].get_legend_handles_labels()
+        if (rows["collapsed"] > 0).any():
+            handles.append(Line2D([], [], marker="x", linestyle="", color="black"))
+            labels.append("some collapsed")
+        if len(labels) > 1:
+            figure.legend(handles, labels, loc="outside upper left", ncols=5, fontsize=8)
+    return figure
