@@ -1,5 +1,6 @@
 """Comparison, figures and pages, at toy size and as they are committed."""
 
+import json
 import shutil
 
 import numpy as np
