@@ -126,6 +126,15 @@ def test_a_mistake_is_answered_at_once_in_one_line(tmp_path, options, message):
     assert done.stderr.count("\n") == 1
 
 
+def test_a_broken_table_of_another_arm_is_told_before_the_training(tmp_path, capsys):
+    (tmp_path / "hidden.csv").write_text("experiment\nhidden\n")
+    with pytest.raises(SystemExit) as caught:
+        run("baseline", tmp_path)
+    assert caught.value.code == 2
+    assert "hidden.csv is no table of folds" in capsys.readouterr().err
+    assert not (tmp_path / "baseline.csv").exists()
+
+
 def test_help_explains_every_option():
     text = run_as_a_process("experiments.hidden", "--help").stdout
     for option in ["repeats", "folds", "epochs", "seed", "jobs", "data", "results", "engine"]:

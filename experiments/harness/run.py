@@ -55,6 +55,7 @@ def cross_validate_arm(name: str, settings: Mapping[str, object], options: Names
     from experiments.harness import tables
 
     tables.check_folder(options.results)
+    tables.read_others(options.results, name)  # they go into the summary: now or never
 
     import pandas as pd
 

@@ -61,10 +61,9 @@ def write_arm(
         _write(path, _csv(folds[FOLD_COLUMNS]))
         _update_curves(folder, path.stem, curves)
         _write(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
-        summary = summarise(
-            [read_arm(folder, name) for name in ARMS if (folder / f"{name}.csv").exists()],
-            read_published(),
-        )
+        others = read_others(folder, path.stem)
+        arms = others | {path.stem: folds}
+        summary = summarise([arms[name] for name in ARMS if name in arms], read_published())
         _write(folder / "summary.csv", _csv(summary))
     return path
 
@@ -90,6 +89,21 @@ def read_arm(folder: Path, experiment: str) -> pd.DataFrame:
             + f"; remove it, or make it again with `make {experiment}`"
         )
     return folds
+
+
+def read_others(folder: Path, experiment: str) -> dict[str, pd.DataFrame]:
+    """Read the tables of all arms that have results but one.
+
+    Raises
+    ------
+    InputError
+        If a file of that name is not such a table.
+    """
+    return {
+        name: read_arm(folder, name)
+        for name in ARMS
+        if name != experiment and (folder / f"{name}.csv").exists()
+    }
 
 
 def read_record(folder: Path, name: str, key: str = "splits_sha256") -> dict:
