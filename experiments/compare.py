@@ -9,9 +9,9 @@ For context, on the same splits: always guessing the commoner class, and scikit-
 support vector machine (RBF kernel, default settings).
 
     $ make compare
-    visible against baseline: +0.6 points
-      on these 208 returns  +0.1 to +1.1   better
-      for new returns       -4.1 to +5.3   too close to call
+    visible against baseline: +0.4 points
+      on these 208 rows   -0.5 to  +1.2   too close to call
+      for new rows        -4.9 to  +5.6   too close to call
     ...
 """
 

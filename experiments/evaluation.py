@@ -7,7 +7,7 @@ computed on the same weights. And beyond the tutorial: does it help to keep drop
 predicting, and to average over many passes (Monte Carlo dropout)?
 
     $ make evaluation
-    evaluation, 100 times: the same outputs every time
+    At evaluation, 100 times: the same outputs every time.
     ...
 """
 

@@ -7,7 +7,7 @@ trains at learning rates 0.01, 0.03 and 0.1 for 1,200 epochs, scored after 300, 
 baseline.
 
     $ make remedies
-    learning rate 0.01:  83.2% after 300 epochs, ...
+    learning rate 0.01: 84.56% after 300, 84.23% after 600, ... epochs
 """
 
 from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser

@@ -186,7 +186,8 @@ def _answers(results):
         pair = comparison.loc[(first, second)]
         size = f"{abs(pair['difference']):.1f} points"
         words = {"better": f"better by {size}", "worse": f"worse by {size}"}
-        on_these = words.get(pair["these_verdict"], f"{pair['these_verdict']}, {size} apart")
+        close = f"{pair['these_verdict']}, at {pair['difference']:+.1f} points"
+        on_these = words.get(pair["these_verdict"], close)
         return (
             f"*{on_these}* on these {rows} rows ({pair['these_low']:+.1f} to "
             f"{pair['these_high']:+.1f}), *{pair['new_verdict']}* for new ones "
@@ -194,25 +195,32 @@ def _answers(results):
         )
 
     best = summary["mean_accuracy"].idxmax()
-    reproduces = "; ".join(
-        f"{row.claim.lower()}: *{row.these_verdict}*, {row.found}"
-        for row in claims.iloc[:3].itertuples()
-    )
-    (last,) = claims[claims["claim"].str.startswith("A single run")].to_dict("records")
+    tips = claims[claims["claim"].str.startswith("Tip")]
+    first = claims[~claims.index.isin(tips.index)]
+    (last,) = first[first["claim"].str.startswith("A single run")].to_dict("records")
     lines = [
-        f"**Does the tutorial reproduce?** On these rows, {reproduces}. But one run cannot show "
-        f"it: {last['found']}.",
-        "**Does dropout help here?** Against the control, which shares all the other settings: "
-        f"on the inputs {said('visible', 'control')}; on the hidden layers "
-        f"{said('hidden', 'control')}.",
-        f"**What do the other settings do?** Control against baseline, neither with dropout: "
-        f"{said('control', 'baseline')}.",
+        f"**Does the tutorial reproduce?** {last['found']}. Over all of them, on these rows:",
+        *(
+            f"  - {row.claim}: *{row.these_verdict}*, {row.found}."
+            for row in first[:3].itertuples()
+        ),
+        "**Does dropout help here?** Against the control, which shares all the other settings:",
+        f"  - 20% on the inputs: {said('visible', 'control')}.",
+        f"  - 20% on the hidden layers: {said('hidden', 'control')}.",
+        "**What do the tutorial's other changes do?** Control against baseline, neither with "
+        f"dropout: {said('control', 'baseline')}.",
         "**Is any of it better than a support vector machine?** That one, with scikit-learn's "
         f"defaults, reaches {100 * context['svc']:.1f}%, always guessing the commoner class "
         f"{100 * context['majority']:.1f}%. The best arm, {best} at "
-        f"{100 * summary.loc[best, 'mean_accuracy']:.1f}%, against it: {said(best, 'svc')}.",
+        f"{100 * summary.loc[best, 'mean_accuracy']:.1f}%: {said(best, 'svc')}.",
     ]
-    return "\n".join(f"- {line}" for line in lines) + "\n"
+    if len(tips):
+        lines.append("**Which of the tips hold here?** On these rows:")
+        for verdict, rows in tips.groupby("these_verdict", sort=False):
+            which = "; ".join(claim.removeprefix("Tip ") for claim in rows["claim"])
+            lines.append(f"  - *{verdict}*: {which}.")
+    lines = [line if line.startswith("  - ") else f"- {line}" for line in lines]
+    return "\n".join(lines) + "\n"
 
 
 def _accuracy_table(results):
