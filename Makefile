@@ -79,7 +79,7 @@ lint: $(INSTALLED)  ## Check the style of the code
 lock: $(INSTALLED)  ## Write requirements.txt anew from pyproject.toml
 	@$(RUN) pip install --quiet uv
 	@$(VENV)/bin/uv pip compile pyproject.toml --quiet --extra test --universal \
-	    --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
+	    --python-version 3.11 --generate-hashes --upgrade \
 	    --custom-compile-command "make lock" --output-file requirements.txt
 
 clean:  ## Remove the virtual environment

@@ -14,7 +14,6 @@ from experiments.harness.claims import settle
 from experiments.harness.errors import InputError
 from tests.test_scripts import REPOSITORY
 
-RESULTS = REPOSITORY / "results"
 TOY = ["--folds=3", "--repeats=2", "--epochs=2", "--jobs=1",
        f"--data={REPOSITORY / 'data' / 'sonar.csv'}"]  # fmt: skip
 
@@ -209,19 +208,21 @@ def test_markers_are_filled_and_their_loss_is_told():
         pages.fill(page, {"y": ""})
 
 
-def test_committed_pages_are_those_of_the_committed_tables():
-    assert (RESULTS / "README.md").read_text() == pages.results_page(RESULTS)
-    readme = (REPOSITORY / "README.md").read_text()
-    assert readme == pages.fill(readme, pages.readme_parts(RESULTS))
+def test_committed_pages_are_those_of_the_committed_tables(committed):
+    results = committed / "results"
+    assert (results / "README.md").read_text() == pages.results_page(results)
+    readme = (committed / "README.md").read_text()
+    assert readme == pages.fill(readme, pages.readme_parts(results))
 
 
-def test_committed_tables_belong_together():
-    records = {name: tables.read_record(RESULTS, name) for name in tables.ARMS}
+def test_committed_tables_belong_together(committed):
+    results = committed / "results"
+    records = {name: tables.read_record(results, name) for name in tables.ARMS}
     assert {record["repeats"] for record in records.values()} == {30}
     assert {record["engine"] for record in records.values()} == {"stacked"}
     assert len({json.dumps(record["versions"]) for record in records.values()}) == 1
-    summary = pd.read_csv(RESULTS / "summary.csv").set_index("experiment")
+    summary = pd.read_csv(results / "summary.csv").set_index("experiment")
     for name in tables.ARMS:
-        folds = tables.read_arm(RESULTS, name)
+        folds = tables.read_arm(results, name)
         assert len(folds) == 300
         assert summary.loc[name, "mean_accuracy"] == pytest.approx(folds["accuracy"].mean())

@@ -163,8 +163,8 @@ def test_the_tutorial_s_way_at_half_dropout():
     np.testing.assert_allclose(outputs, network(rows).numpy()[:, 0], atol=1e-6)
 
 
-def test_a_figure_for_every_tip():
-    table = pd.read_csv(REPOSITORY / "results" / "tips.csv")
+def test_a_figure_for_every_tip(committed):
+    table = pd.read_csv(committed / "results" / "tips.csv")
     drawn = figures._draw_tips(table, plots)
     assert sorted(drawn) == [f"tip{number}" for number in range(1, 6)]
     lines = [len(figure.axes[0].containers) for _, figure in sorted(drawn.items())]
