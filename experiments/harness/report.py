@@ -171,7 +171,7 @@ def results_page(results: Path) -> str:
         page += ["## Speed\n", _speed_table(results)]
     page += ["## How each number was made\n", _making(results)]
     page += ["## Files and columns\n", _files(results)]
-    page += ["## Deviations and open questions\n", _questions()]
+    page += ["## Deviations and open questions\n", _questions(results)]
     return "\n".join(part.rstrip("\n") + "\n" for part in page if part)
 
 
@@ -487,7 +487,16 @@ def _figure(results, name, caption):
     return f"![{caption}](figures/{name}.png)\n\n*{caption}*\n"
 
 
-def _questions():
+def _questions(results):
+    collapse = ""
+    if (results / "tips.csv").exists():
+        tips = tables.read_table(results, "tips").drop_duplicates("setting")
+        collapse = (
+            f"- In the sweep of the tips {tips['collapsed'].sum():,} of "
+            f"{tips['networks'].sum():,} networks collapsed, most of them at the control's "
+            "learning rate of 0.1 and momentum of 0.9 or at larger ones. What the tips that are "
+            "tried there would do at a smaller learning rate is not measured.\n"
+        )
     return (
         "Where the project departs from the tutorial is numbered in the "
         "[main page](../README.md#deviations-from-the-tutorial).\n\n"
@@ -496,5 +505,5 @@ def _questions():
         "- The settings are the tutorial's; no arm was tuned, nor was the support vector "
         "machine. Another learning rate may turn an order around.\n"
         "- The corrected t-test is a correction by rule of thumb: it keeps false alarms rare, "
-        "it does not make 208 rows more than they are.\n"
+        "it does not make 208 rows more than they are.\n" + collapse
     )
