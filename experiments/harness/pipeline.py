@@ -35,8 +35,9 @@ class KerasClassifier(ScikerasClassifier):
         return tags
 
     def _fit_keras_model(self, X, y, sample_weight, **options):
-        if isinstance(self._random_state, int) and self.shuffle and sample_weight is None:
-            _, batch_size = self.training_parameters(len(X))
+        in_arrays = self.validation_split or sample_weight is not None  # Keras splits no dataset
+        if isinstance(self._random_state, int) and self.shuffle and not in_arrays:
+            batch_size = self._rows_in_a_step(len(X))
             rows = tf.data.Dataset.from_tensor_slices((X, np.reshape(y, (len(y), -1))))
             X = rows.shuffle(len(X), seed=self._random_state).batch(batch_size)
             y = None
@@ -65,8 +66,10 @@ class KerasClassifier(ScikerasClassifier):
                 continue
             if name not in defaults or value != defaults[name]:
                 raise Unstackable(f"parameter {name}={value!r} of KerasClassifier")
-        batch_size = {None: 32, -1: rows}.get(self.batch_size, self.batch_size)
-        return self.epochs, batch_size
+        return self.epochs, self._rows_in_a_step(rows)
+
+    def _rows_in_a_step(self, rows):
+        return {None: 32, -1: rows}.get(self.batch_size, self.batch_size)
 
 
 def build_pipeline(
