@@ -9,7 +9,7 @@ RUN := $(VENV)/bin/python -m
 # An option counts only when it is given on make's command line: a variable called DATA or
 # SEED in somebody's environment should not change a result.
 option = $(if $(filter command,$(origin $1)),--$2 "$($1)")
-flag = $(if $(filter command,$(origin $1)),--$2)
+flag = $(if $(and $(filter command,$(origin $1)),$(filter-out 0 no false,$($1))),--$2)
 OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
           $(call option,EPOCHS,epochs) $(call option,SEED,seed) $(call option,JOBS,jobs) \
           $(call option,DATA,data) $(call option,RESULTS,results) \

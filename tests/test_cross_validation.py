@@ -8,6 +8,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from experiments.harness.backend import keras
 from experiments.harness.cross_validation import cross_validate, network_seeds
 from experiments.harness.errors import Unstackable
 from experiments.harness.measures import measure
@@ -171,6 +172,23 @@ def test_parameters_that_would_be_ignored_are_refused(sonar, splits, parameter, 
     pipeline = build_pipeline(TINY, epochs=1).set_params(**{f"mlp__{parameter}": value})
     with pytest.raises(Unstackable, match=f"parameter {parameter}="):
         cross_validate(pipeline, sonar.X, sonar.y, splits)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [("class_weight", "balanced"), ("validation_split", 0.1), ("shuffle", False),
+     ("fit__initial_epoch", 1), ("callbacks", keras.callbacks.TerminateOnNaN)],
+)  # fmt: skip
+def test_the_other_engine_takes_them(sonar, splits, parameter, value):
+    pipeline = build_pipeline(TINY, epochs=2, random_state=0).set_params(
+        **{f"mlp__{parameter}": value}
+    )
+    scores = cross_validate(
+        pipeline, sonar.X, sonar.y, splits[:1], engine="scikit-learn", jobs=1,
+        return_estimator=True,
+    )  # fmt: skip
+    assert 0.3 < scores["test_score"][0] <= 1
+    assert scores["estimator"][0][-1].get_params()[parameter] == value
 
 
 def test_an_error_in_one_stack_ends_the_others(sonar, splits):

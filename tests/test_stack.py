@@ -207,9 +207,21 @@ def test_prediction_is_that_of_each_copy_and_of_parts_together(monkeypatch):
     np.testing.assert_allclose(stack.predict(weights, X), whole, atol=1e-6)
 
 
-def compiled(*layers, loss="binary_crossentropy", optimizer=None):
+def test_a_mean_over_dropout_is_the_same_for_rows_in_parts(monkeypatch):
+    X, _ = random_data([50, 50])
+    stack = Stack(build_network(META, visible_dropout=0.2), 2, batch_size=16)
+    weights = stack.initial_weights(generators(2))
+    whole = stack.predict_with_dropout(weights, X, generators(2), passes=2000)
+    monkeypatch.setattr(stack_module, "PREDICT_ENTRIES", 7 * 2 * 60)
+    parts = stack.predict_with_dropout(weights, X, generators(2), passes=2000)
+    assert not np.array_equal(whole, parts)  # other masks
+    np.testing.assert_allclose(parts, whole, atol=0.02)
+    assert np.abs(whole - stack.predict(weights, X)).max() < 0.1
+
+
+def compiled(*layers, loss="binary_crossentropy", optimizer=None, **more):
     network = keras.Sequential([keras.Input((60,)), *layers])
-    network.compile(loss=loss, optimizer=optimizer or keras.optimizers.SGD(0.1))
+    network.compile(loss=loss, optimizer=optimizer or keras.optimizers.SGD(0.1), **more)
     return network
 
 
@@ -239,6 +251,11 @@ OUT = {"units": 1, "activation": "sigmoid"}
             lambda: compiled(L.Dense(**OUT), loss=keras.losses.MeanSquaredError(reduction="sum")),
             "reduction 'sum'",
         ),
+        (
+            lambda: compiled(L.Dense(**OUT), loss=lambda y, p: keras.ops.mean((y - p) ** 2)),
+            "one value for each row",
+        ),
+        (lambda: compiled(L.Dense(**OUT), loss_weights=[2.0]), "weighted loss"),
     ],
 )
 def test_what_has_no_stacked_form_is_named(build, part):

@@ -68,7 +68,8 @@ def cross_validate(
     dict of arrays of shape (splits,)
         ``test_score`` and ``train_score`` (accuracy), ``test_log_loss``,
         ``train_log_loss`` and ``collapsed`` (on the training rows; see `measure`),
-        ``fit_time`` and ``score_time`` (seconds; stacked: an equal share of the stack's).
+        ``fit_time`` and ``score_time`` (seconds; stacked: an equal share of the stack's,
+        and ``build_time``, the same of making it).
 
     Raises
     ------
@@ -85,8 +86,10 @@ def cross_validate(
         )  # fmt: skip
     elif engine == "scikit-learn" and not return_curves and not dropout_passes:
         results = _one_by_one(pipeline, X, y, splits, seeds, jobs, return_estimator, progress)
+    elif engine == "scikit-learn":
+        raise ValueError("curves and dropout passes need the engine 'stacked'")
     else:
-        raise ValueError(f"no engine {engine!r}, or none with curves or dropout passes")
+        raise ValueError(f"no engine {engine!r}; there are 'stacked' and 'scikit-learn'")
     gathered = {key: [result[key] for result in results] for key in results[0]}
     apart = {}
     if return_estimator:

@@ -72,13 +72,15 @@ FILES = {
     ),
     "validation.csv": (
         "arm",
-        "mean accuracy by either engine on the same splits, their `difference`, its "
+        "mean accuracy by either engine on the same splits (`stacked_seeds` networks a fold by "
+        "the stacked one), their `difference`, its "
         "`standard_error` (from the differences by fold), `within_two` of it",
     ),
     "benchmark.csv": (
         "way and number of networks",
         "`process_seconds` of the whole process, `training_seconds` of it, "
-        "`peak_memory_mib` of the main process; `extrapolated` 1: ten times the row of 10",
+        "`peak_memory_mib` of the largest process; `extrapolated` 1: the row of 10 networks "
+        "with its training ten times as long",
     ),
 }
 
@@ -285,13 +287,15 @@ def _p(value):
 
 
 def _validation_table(results):
+    rows = tables.read_table(results, "validation")
     lines = [
-        "Mean accuracy on the same splits; the networks' random numbers differ. The difference "
-        "should lie within two standard errors.\n",
+        "Mean accuracy on the same splits; the networks' random numbers differ, and every fold "
+        f"is trained {rows['stacked_seeds'].iloc[0]} times by the stacked engine, once by the "
+        "other. The difference should lie within two standard errors.\n",
         "| arm | runs | stacked | scikit-learn | difference, points | standard error |",
         "|---|---|---|---|---|---|",
     ]
-    for row in tables.read_table(results, "validation").itertuples():
+    for row in rows.itertuples():
         lines.append(
             f"| {row.experiment} | {row.repeats} | {row.stacked:.2%} | {row.scikit_learn:.2%} "
             f"| {100 * row.difference:+.2f} | {100 * row.standard_error:.2f} |"
@@ -303,11 +307,16 @@ def _speed_table(results):
     rows = tables.read_table(results, "benchmark")
     machine = tables.read_record(results, "benchmark", "machine")["machine"]
     pace = rows.set_index(["way", "networks"])["process_seconds"]
-    first = pace["tutorial", 10]
-    ratios = {
-        "stacked, 10": first / pace["stacked", 10],
-        "per network, 100": (first / 10) / (pace["stacked", 100] / 100),
-    }
+
+    def ratio(networks):
+        one, all_cores = (
+            pace[way, networks] / pace["stacked", networks]
+            for way in ("tutorial", "tutorial, all cores")
+        )
+        return f"{one:.0f} times as fast as the tutorial's way in one process, {all_cores:.0f} " + (
+            "times as with a process for every core"
+        )
+
     lines = [
         "| | networks | whole process, s | of it training, s | peak memory, MiB |",
         "|---|---|---|---|---|",
@@ -319,9 +328,9 @@ def _speed_table(results):
             f"| {sign}{row.training_seconds:,.2f} | {row.peak_memory_mib:,} |"
         )
     lines.append(
-        f"\nOne run of 10 folds: {ratios['stacked, 10']:.0f} times as fast as the tutorial's way; "
-        f"per network, with 10 runs: {ratios['per network, 100']:.0f} times. "
-        f"≈: ten times the row of 10 networks. {machine['cores']} cores "
+        f"\nOne run of 10 folds: {ratio(10)}. Ten runs, whole processes: {ratio(100)}. "
+        "≈: extrapolated from the row of 10 networks, training times ten, the start counted "
+        f"once. Peak memory is that of the largest process. {machine['cores']} cores "
         f"({machine['processor']}), {machine['memory_gib']:.0f} GiB."
     )
     return "\n".join(lines) + "\n"

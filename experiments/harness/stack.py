@@ -78,6 +78,9 @@ class Stack:
     It holds no state of training, so that threads can share it: weights go in and come out
     as lists of arrays, those of `keras.Model.get_weights` with a leading axis of copies.
 
+    A copy's initial weights and order of rows are the same in whatever stack it is. Its
+    dropout masks are not: they are slices of masks drawn for the stack as a whole.
+
     Parameters
     ----------
     network : keras.Sequential
@@ -207,15 +210,8 @@ class Stack:
         """
         weights = [tf.convert_to_tensor(stack) for stack in weights]
         masks = [tf.zeros(v.shape, v.dtype) for v in self.stacked.non_trainable_variables]
-        step = max(1, PREDICT_ENTRIES // (self.copies * self._widest))
-        parts = [X] if step >= X.shape[1] else np.split(X, range(step, X.shape[1], step), axis=1)
-        return np.concatenate(
-            [
-                self._predict(weights, masks, tf.convert_to_tensor(part, self.dtype))
-                for part in parts
-            ],
-            axis=1,
-        )
+        parts = [self._predict(weights, masks, part) for part in self._parts(X)]
+        return np.concatenate(parts, axis=1)
 
     def predict_with_dropout(
         self,
@@ -230,8 +226,18 @@ class Stack:
         float32 array of shape (copies, rows).
         """
         weights = [tf.convert_to_tensor(stack) for stack in weights]
+        passes = tf.constant(passes)
+        parts = [
+            self._sample(weights, self._mask_seeds(generators), part, passes)
+            for part in self._parts(X)
+        ]
+        return np.concatenate(parts, axis=1)
+
+    def _parts(self, X):
+        """Cut the rows into pieces that need little memory to predict."""
         X = tf.convert_to_tensor(X, self.dtype)
-        return self._sample(weights, self._mask_seeds(generators), X, tf.constant(passes)).numpy()
+        step = max(1, PREDICT_ENTRIES // (self.copies * self._widest))
+        return [X[:, row : row + step] for row in range(0, X.shape[1], step)]
 
     def _train_epochs(self, weights, velocities, masks, step, X, y, shares, order):
         """Take a step for each batch of each epoch in `order`: one compiled loop."""
@@ -247,7 +253,10 @@ class Stack:
                 predicted, masks = self.stacked.stateless_call(
                     weights, masks, x_batch, training=True
                 )
-                loss = tf.reduce_sum(self._loss(y_batch, predicted) * share)
+                losses = self._loss(y_batch, predicted)
+                if losses.shape.rank != 2:
+                    raise Unstackable("a loss other than of one value for each row")
+                loss = tf.reduce_sum(losses * share)
             gradients = tape.gradient(loss, weights)
             moved = [
                 self._update(*each, step)
@@ -317,11 +326,11 @@ def stack_network(network: keras.Sequential, copies: int) -> keras.Sequential:
     """
     if not isinstance(network, keras.Sequential):
         raise Unstackable(f"a model of type {type(network).__name__}, other than Sequential,")
+    if len(network.input_shape) != 2:
+        raise Unstackable(f"input of shape {network.input_shape}, other than rows of numbers,")
     layers = [keras.Input((None, network.input_shape[-1]), batch_size=copies)]
     for layer in network.layers:
         name = f"layer {layer.name!r} of type {type(layer).__name__}"
-        if len(network.input_shape) != 2:
-            raise Unstackable(f"input of shape {network.input_shape}, other than rows of numbers,")
         if layer.dtype_policy.name != network.compute_dtype:
             raise Unstackable(f"precision {layer.dtype_policy.name!r} of {name}")
         if getattr(layer, "activity_regularizer", None) is not None:
@@ -383,6 +392,8 @@ def _seeded(layer, initializer):
 def _loss(network):
     """Give the loss as a function of (copies, rows, 1) targets and outputs, one value a row."""
     loss = network.loss
+    if network._compile_config.config["loss_weights"]:  # serialising it would warn of a lambda
+        raise Unstackable("a weighted loss")
     if isinstance(loss, str):
         loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.Loss):

@@ -81,13 +81,13 @@ def fit_and_score_side_by_side(
                 network = classifier.build(first.X_train, y[first.task.train])
                 plan = _plan(group, X.shape[0] * first.X_train.shape[1])
                 stack = Stack(network, len(plan[0]), batch_size, watched=return_curves)
+                positive = y == classifier.classes_[1]
                 build_time = time.perf_counter() - started
                 for numbers in plan:
                     job = _Job(
                         [tasks[number] for number in numbers], len(set(numbers)), stack, epochs,
                         build_time / len(plan), return_estimator, dropout_passes, progress, stop,
                     )  # fmt: skip
-                    positive = y == classifier.classes_[1]
                     running.append((numbers, pool.submit(_train_and_score, job, X, y, positive)))
             finished = {
                 number: result
@@ -96,6 +96,7 @@ def fit_and_score_side_by_side(
             }
         except BaseException:
             stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
     if return_estimator:  # Keras models are built in the main thread
         for number, result in finished.items():
