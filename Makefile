@@ -22,7 +22,7 @@ help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Options: REPEATS FOLDS EPOCHS SEED JOBS DATA RESULTS ENGINE CURVES VERBOSE,"
-	@echo "  as in: make baseline REPEATS=5 SEED=1"
+	@echo "  as in: make baseline REPEATS=5 SEED=1. Not every target takes them all."
 
 baseline: $(INSTALLED)  ## Cross-validate the network without dropout
 	@$(RUN) experiments.baseline $(OPTIONS)

@@ -1,8 +1,9 @@
 """Compare: is an arm better than another, on these returns and for new ones?
 
-Runs the arms that have no results yet. Then every pair is compared fold by fold, two
-questions apart: *on these 208 returns*, averaged over splits and seeds (more repeats
-sharpen the answer), and *for new returns* (they cannot; 208 rows decide). A verdict is
+Runs the arms that have no results yet, with the options of those that have. Then every
+pair is compared fold by fold, two questions apart: *on these 208 returns*, averaged over
+splits and seeds (more repeats sharpen the answer), and *for new returns* (they cannot; 208
+rows decide). A verdict is
 better or worse where p < 0.05 after Holm's correction over the family of pairs.
 
 For context, on the same splits: always guessing the commoner class, and scikit-learn's
@@ -34,10 +35,10 @@ def main(argv=None):
     parser = script_parser("compare", __doc__)
     add_experiment_options(parser)
     options = parser.parse_args(argv)
-    answer_mistakes("compare", lambda: _compare(options))
+    answer_mistakes("compare", lambda: _compare(options, parser.get_default))
 
 
-def _compare(options):
+def _compare(options, default):
     from experiments.harness.dataset import read_dataset
 
     data = read_dataset(options.data, folds=options.folds)
@@ -51,10 +52,21 @@ def _compare(options):
     from experiments.arms import ARMS
     from experiments.harness.comparison import check_comparable, compare_pairs
     from experiments.harness.errors import InputError
+    from experiments.harness.provenance import provenance
     from experiments.harness.run import cross_validate_arm
 
+    there = list(tables.read_arms(options.results))
+    if there:  # the others are to match them
+        record = tables.read_record(options.results, there[0])
+        for key in ("repeats", "folds", "epochs", "seed", "engine"):
+            if getattr(options, key) not in (default(key), record[key]):
+                raise InputError(
+                    f"{options.results / there[0]}.csv has {key} {record[key]}, not "
+                    f"{getattr(options, key)}; run the arms again, or compare without --{key}"
+                )
+            setattr(options, key, record[key])
     for name, settings in ARMS.items():
-        if not (options.results / f"{name}.csv").exists():
+        if name not in there:
             cross_validate_arm(name, settings, options)
     arms = {name: tables.read_arm(options.results, name) for name in ARMS}
     records = {name: tables.read_record(options.results, name) for name in ARMS}
@@ -75,15 +87,18 @@ def _compare(options):
             {"baseline": record, "remedies": tables.read_record(options.results, "remedies")},
             but=["the number of epochs"],
         )
-        families.append(_compare_remedies(remedies, arms["baseline"]))
+        families += _compare_remedies(remedies, arms)
 
     origin = {key: record[key] for key in ("repeats", "folds", "epochs", "seed", "data",
-                                           "splits_sha256", "versions", "commit")}  # fmt: skip
+                                           "splits_sha256", "engine", "versions")}  # fmt: skip
+    origin["commit"] = provenance()["commit"]
+    compared = [*ARMS, *(["remedies"] if (options.results / "remedies.csv").exists() else [])]
+    origin["tables"] = {name: tables.checksum(options.results, name) for name in compared}
     tables.write_table(options.results, "context", context, origin)
     comparison = pd.concat(families, ignore_index=True)
     comparison.insert(0, "family", comparison.pop("family"))
     path = tables.write_table(options.results, "comparison", comparison, origin)
-    for row in comparison[comparison["family"] != "remedies"].itertuples():
+    for row in comparison[comparison["family"].isin(PAIRS)].itertuples():
         print(f"{row.first} against {row.second}: {row.difference:+.1f} points")
         print(f"  on these {len(data.y)} rows  {row.these_low:+5.1f} to {row.these_high:+5.1f}"
               f"   {row.these_verdict}")  # fmt: skip
@@ -126,16 +141,21 @@ def _score_context(data, record):
     )
 
 
-def _compare_remedies(remedies, baseline):
-    """Compare each setting of the hidden arm's remedies with the baseline."""
+def _compare_remedies(remedies, arms):
+    """Compare each remedy with the baseline and with the hidden arm that it is to mend."""
     from experiments.harness.comparison import compare_pairs
+    from experiments.hidden import SETTINGS as HIDDEN
 
+    unchanged = HIDDEN["learning_rate"], remedies["epochs"].min()
     settings = {
         f"hidden, learning rate {rate:g}, {epochs} epochs": rows
         for (rate, epochs), rows in remedies.groupby(["learning_rate", "epochs"])
+        if (rate, epochs) != unchanged
     }
-    pairs = [(name, "baseline") for name in settings]
-    return compare_pairs(settings | {"baseline": baseline}, pairs).assign(family="remedies")
+    return [
+        compare_pairs(settings | arms, [(name, other) for name in settings]).assign(family=family)
+        for other, family in (("baseline", "remedies"), ("hidden", "remedies on hidden"))
+    ]
 
 
 if __name__ == "__main__":

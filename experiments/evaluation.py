@@ -61,9 +61,8 @@ def _evaluation(options):
 
     folds = pd.DataFrame(fold_columns(splits, options.folds, scores))
     averaged = folds.assign(accuracy=scores["dropout_score"], log_loss=scores["dropout_log_loss"])
-    by = "repeat" if options.repeats > 2 else "fold"
     for score, scale in (("accuracy", 100), ("log_loss", 1)):
-        difference = compare(averaged, folds, by, score, scale)
+        difference = compare(averaged, folds, score, scale)
         observed[f"monte_carlo_{score}"] = averaged[score].mean()
         observed[f"evaluation_{score}"] = folds[score].mean()
         for key in ("difference", "these_low", "these_high", "new_low", "new_high"):

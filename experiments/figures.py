@@ -5,27 +5,28 @@ $ make figures
   ...
 """
 
-from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
-
-NOT_ASKED = ("repeats", "folds", "epochs", "seed", "jobs", "data", "engine", "curves", "verbose")
+from experiments.harness.options import (
+    ALL_BUT_RESULTS,
+    add_experiment_options,
+    answer_mistakes,
+    script_parser,
+)
 
 
 def main(argv=None):
     """Draw every figure whose tables are there."""
     parser = script_parser("figures", __doc__)
-    add_experiment_options(parser, leave_out=NOT_ASKED)
+    add_experiment_options(parser, leave_out=ALL_BUT_RESULTS)
     options = parser.parse_args(argv)
     answer_mistakes("figures", lambda: _draw(options.results))
 
 
 def _draw(results):
     from experiments.harness import figures, tables
+    from experiments.harness.comparison import check_together
 
-    arms = {
-        name: tables.read_arm(results, name)
-        for name in tables.ARMS
-        if (results / f"{name}.csv").exists()
-    }
+    check_together(results)
+    arms = tables.read_arms(results)
     drawn = {}
     if arms and (results / "context.csv").exists():
         context = tables.read_table(results, "context")
@@ -39,7 +40,7 @@ def _draw(results):
     if (results / "comparison.csv").exists():
         comparison = tables.read_table(results, "comparison")
         drawn["differences"] = figures.plot_differences(
-            comparison[comparison["family"] != "remedies"]
+            comparison[~comparison["family"].str.startswith("remedies")]
         )
     if (results / "evaluation-outputs.csv").exists():
         drawn["evaluation"] = figures.plot_outputs(tables.read_table(results, "evaluation-outputs"))
@@ -53,7 +54,11 @@ def _draw(results):
 
 
 def _draw_tips(tips, figures):
-    """Draw one figure a tip: which factor runs along the axis, which makes the lines."""
+    """Draw one figure a tip: which factor runs along the axis, which makes the lines.
+
+    The columns of a figure are the learning rates (decays, for tip 4) that the tip is tried
+    at; the upper row is of the folds held out, the lower one of training, where it matters.
+    """
     import numpy as np
 
     by_tip = dict(list(tips.groupby("tip")))
@@ -71,12 +76,20 @@ def _draw_tips(tips, figures):
 
     def draw(tip, x, label, **details):
         rows = by_tip[tip]
-        everything = rows["networks"] > 0
-        panels = [("held out", "accuracy", everything), ("training", "train_accuracy", everything)]
-        if tip == 4:
+        columns = {"": rows["networks"] > 0}
+        if tip < 4:
+            rates = rows["learning_rate"]
+            columns = {f", learning rate {rate:g}": rates == rate for rate in rates.unique()}
+        elif tip == 4:
             without = rows["decay"].isna()
-            panels = [("held out, no decay", "accuracy", without),
-                      ("held out, decay to a tenth", "accuracy", ~without)]  # fmt: skip
+            columns = {", no decay": without, ", decay to a tenth": ~without}
+        scores = [("held out", "accuracy"), ("training", "train_accuracy")]
+        panels = [
+            [(title + column, score, mask) for column, mask in columns.items()]
+            for title, score in (scores[:1] if tip in (3, 4) else scores)
+        ]
+        if tip == 5:  # side by side
+            panels = [[*panels[0], *panels[1]]]
         return figures.plot_sweep(rows, x, label, panels=panels, **details)
 
     return {

@@ -61,7 +61,7 @@ def _remedies(options):
                 columns = fold_columns(splits, options.folds, scores)
                 parts.append(pd.DataFrame({"learning_rate": rate, "epochs": epochs} | columns))
     table = pd.concat(parts)
-    record = record_of("remedies", options, data, splits, settings=HIDDEN)
+    record = record_of("remedies", options, data, splits, settings=HIDDEN, engine="stacked")
     path = tables.write_table(options.results, "remedies", table, record)
     for rate, rows in table.groupby("learning_rate"):
         means = rows.groupby("epochs")["accuracy"].mean()

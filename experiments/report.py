@@ -8,16 +8,20 @@ $ make report
 
 from pathlib import Path
 
-from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
+from experiments.harness.options import (
+    ALL_BUT_RESULTS,
+    add_experiment_options,
+    answer_mistakes,
+    script_parser,
+)
 
-NOT_ASKED = ("repeats", "folds", "epochs", "seed", "jobs", "data", "engine", "curves", "verbose")
 REPOSITORY = Path(__file__).parents[1]
 
 
 def main(argv=None):
     """Write the pages."""
     parser = script_parser("report", __doc__)
-    add_experiment_options(parser, leave_out=NOT_ASKED)
+    add_experiment_options(parser, leave_out=ALL_BUT_RESULTS)
     options = parser.parse_args(argv)
     answer_mistakes("report", lambda: _report(options.results))
 
@@ -27,19 +31,18 @@ def _report(results):
 
     from experiments.harness import report, tables
     from experiments.harness.claims import settle, settle_tips
+    from experiments.harness.comparison import check_together
 
-    arms = {
-        name: tables.read_arm(results, name)
-        for name in tables.ARMS
-        if (results / f"{name}.csv").exists()
-    }
+    check_together(results)
+    arms = tables.read_arms(results)
     written = []
     if (results / "comparison.csv").exists():
         claims = settle(arms, tables.read_table(results, "comparison"), tables.read_published())
+        origin = {"comparison": tables.read_record(results, "comparison")}
         if (results / "tips-comparison.csv").exists():
             tips = settle_tips(tables.read_table(results, "tips-comparison"))
             claims = pd.concat([claims, tips], ignore_index=True)
-        origin = tables.read_record(results, "comparison")
+            origin["tips-comparison"] = tables.read_record(results, "tips-comparison")
         written.append(tables.write_table(results, "claims", claims, origin))
     written.append(tables.write_page(results / "README.md", report.results_page(results)))
     if results.resolve() == REPOSITORY / "results":  # the main page speaks of these only

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from experiments import baseline, compare, figures, hidden, remedies, report, visible
+from experiments.harness import comparison as comparing
 from experiments.harness import report as pages
 from experiments.harness import tables
 from experiments.harness.claims import settle
@@ -47,9 +48,12 @@ def test_every_pair_has_both_intervals_and_verdicts(toy):
     for pair in [("visible", "baseline"), ("hidden", "baseline"), ("control", "baseline"),
                  ("visible", "control"), ("hidden", "control")]:  # fmt: skip
         assert pair in pairs
-    assert (comparison["family"] == "remedies").sum() == 9
+    families = comparison["family"].value_counts()  # of nine settings one is the hidden arm's
+    assert families[["remedies", "remedies on hidden"]].tolist() == [8, 8]
+    assert (comparison["these_family_low"] <= comparison["these_low"]).all()
     assert (comparison["these_low"] <= comparison["difference"]).all()
     assert (comparison["new_high"] >= comparison["difference"]).all()
+    assert (comparison["new_family_high"] >= comparison["new_high"]).all()
     first, second = (tables.read_arm(toy, name)["accuracy"].mean() for name in pairs[0])
     assert comparison["difference"][0] == pytest.approx(100 * (first - second))
 
@@ -90,6 +94,35 @@ def test_tables_that_do_not_belong_together_are_refused(copy, capsys, options, m
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
     assert (copy / "comparison.csv").read_bytes() == before
+
+
+def test_compare_takes_its_options_from_the_arms_that_are_there(copy, capsys):
+    before = (copy / "control.csv").read_bytes()
+    (copy / "control.csv").unlink()
+    data, results = [option for option in TOY if "data" in option], f"--results={copy}"
+    compare.main([*data, results])
+    assert (copy / "control.csv").read_bytes() == before
+    with pytest.raises(SystemExit) as caught:
+        compare.main([*data, results, "--repeats=4"])
+    assert caught.value.code == 2
+    assert "baseline.csv has repeats 2, not 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", [figures, report])
+def test_a_comparison_of_older_tables_is_not_published(copy, capsys, script):
+    before = (copy / "README.md").read_bytes()
+    visible.main([*TOY, "--seed=8", f"--results={copy}"])
+    with pytest.raises(SystemExit) as caught:
+        script.main([f"--results={copy}"])
+    assert caught.value.code == 2
+    assert "visible.csv as it is now; compare again" in capsys.readouterr().err
+    assert (copy / "README.md").read_bytes() == before
+
+
+def test_tables_of_different_folds_are_not_paired(toy):
+    arm = tables.read_arm(toy, "baseline")
+    with pytest.raises(InputError, match="different folds"):
+        comparing.compare(arm, arm[1:])
 
 
 def test_tables_of_other_data_are_refused(copy, capsys, tmp_path):
@@ -141,7 +174,7 @@ def made_up(runs):
         name: pd.DataFrame(
             {
                 "repeat": np.repeat(np.arange(len(values)), 10),
-                "accuracy": np.repeat(values, 10),
+                "accuracy": np.repeat(values, 10) + np.tile([0.02, -0.02], 5 * len(values)),
                 "n_train": 187,
                 "n_test": 21,
             }
@@ -151,54 +184,67 @@ def made_up(runs):
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "said"),
+    ("verdicts", "said", "against"),  # half of the runs put hidden below, half level
     [
-        (("worse", "better"), ["reproduced", "contradicted"]),
-        (("too close to call", "worse"), ["too close to call", "reproduced"]),
+        (("worse", "better"), ["reproduced", "contradicted"], 100),
+        (("too close to call", "worse"), ["too close to call", "reproduced"], 50),
     ],
 )
-def test_claims_are_settled_by_their_rules(verdicts, said):
+def test_claims_are_settled_by_their_rules(verdicts, said, against):
     arms = made_up(
-        {"baseline": [0.85, 0.87] * 15, "visible": [0.84] * 30, "hidden": [0.83, 0.86] * 15}
+        {"baseline": [0.85, 0.87] * 15, "visible": [0.82] * 30, "hidden": [0.83, 0.87] * 15}
     )
-    pairs = pd.DataFrame(
-        {
-            "family": "arms", "first": ["visible", "hidden"], "second": "baseline",
-            "difference": -1.0, "these_low": -2.0, "these_high": 0.0,
-            "new_low": -5.0, "new_high": 3.0,
-            "these_verdict": verdicts, "new_verdict": "too close to call",
-        }
-    )  # fmt: skip
+    pairs = made_up_pairs(["visible", "hidden"], verdicts)
     claims = settle(arms, pairs, tables.read_published())
     assert claims["these_verdict"].tolist() == ["reproduced", *said, "reproduced"]
     assert claims["new_verdict"].tolist()[1:3] == ["too close to call"] * 2
-    assert claims["estimate"].iloc[-1] == 50  # every other run ranks hidden above visible
+    assert claims["estimate"].iloc[-1] == against
     low = made_up({"baseline": [0.80, 0.82] * 15, "visible": [0.7] * 30, "hidden": [0.6] * 30})
-    claims = settle(low, pairs, tables.read_published())
+    claims = settle(low, made_up_pairs(["visible", "hidden"], ["worse"] * 2),
+                    tables.read_published())  # fmt: skip
     assert claims["these_verdict"].iloc[0] == "contradicted"
+    assert claims["new_verdict"].iloc[0] == "contradicted"
     assert claims["these_verdict"].iloc[-1] == "too close to call"  # 0 of 30: up to 11%
 
 
-@pytest.mark.parametrize(
-    ("lows", "highs", "expected"),
-    [
-        ([-3, -0.5], [-1, 0.5], "reproduced"),
-        ([-3, -2], [-1, -0.5], "contradicted"),
-        ([-3, -2], [-1, 0.5], "too close to call"),
-    ],
-)
-def test_remedies_are_settled_by_their_rule(lows, highs, expected):
-    arms = made_up({name: [0.8, 0.9] for name in ("baseline", "visible", "hidden")})
-    pairs = pd.DataFrame(
+def test_a_single_run_is_not_blamed_where_the_average_decides_nothing():
+    arms = made_up({name: [0.85, 0.87] * 15 for name in ("baseline", "visible", "hidden")})
+    pairs = made_up_pairs(["visible", "hidden"], ["too close to call"] * 2)
+    last = settle(arms, pairs, tables.read_published()).iloc[-1]
+    assert last["these_verdict"] == "too close to call"
+    assert last["found"].startswith("0 of 30 rank")
+
+
+def made_up_pairs(first, verdicts, lows=-3.0):
+    return pd.DataFrame(
         {
-            "family": ["arms", "arms", "remedies", "remedies"],
-            "first": ["visible", "hidden", "hidden, a", "hidden, b"], "second": "baseline",
-            "difference": -1.0, "these_low": [0, 0, *lows], "these_high": [0, 0, *highs],
-            "new_low": -5.0, "new_high": 3.0,
-            "these_verdict": "worse", "new_verdict": "too close to call",
+            "family": ["arms"] * 2 + ["remedies"] * (len(first) - 2),
+            "first": first, "second": "baseline",
+            "difference": [-1.0 if verdict == "worse" else 1.0 for verdict in verdicts],
+            "these_low": -2.0, "these_high": 0.0, "new_low": -5.0, "new_high": 3.0,
+            "these_p_holm": 0.5, "these_family_low": lows, "new_family_low": -7.0,
+            "these_verdict": verdicts, "new_verdict": "too close to call",
         }
     )  # fmt: skip
-    assert settle(arms, pairs, tables.read_published())["these_verdict"].iloc[3] == expected
+
+
+@pytest.mark.parametrize(
+    ("lows", "verdicts", "expected"),
+    [
+        ([-3, -0.5], ["worse", "too close to call"], "reproduced"),
+        ([-3, -0.5], ["too close to call", "worse"], "too close to call"),
+        ([-3, -0.5], ["worse", "worse"], "contradicted"),
+        ([-3, -2], ["worse", "too close to call"], "too close to call"),
+    ],
+)
+def test_remedies_are_settled_by_their_rule(lows, verdicts, expected):
+    arms = made_up({name: [0.8, 0.9] for name in ("baseline", "visible", "hidden")})
+    pairs = made_up_pairs(
+        ["visible", "hidden", "hidden, a", "hidden, b"], ["worse"] * 2 + verdicts, [0, 0, *lows]
+    )
+    claims = settle(arms, pairs, tables.read_published())
+    assert claims["these_verdict"].iloc[3] == expected
+    assert claims["new_verdict"].iloc[3] == "too close to call"
 
 
 def test_markers_are_filled_and_their_loss_is_told():
@@ -221,6 +267,9 @@ def test_committed_tables_belong_together(committed):
     assert {record["repeats"] for record in records.values()} == {30}
     assert {record["engine"] for record in records.values()} == {"stacked"}
     assert len({json.dumps(record["versions"]) for record in records.values()}) == 1
+    comparing.check_together(results)
+    commits = [json.loads(path.read_text()).get("commit") or "" for path in results.glob("*.json")]
+    assert not [commit for commit in commits if commit.endswith("-dirty")]
     summary = pd.read_csv(results / "summary.csv").set_index("experiment")
     for name in tables.ARMS:
         folds = tables.read_arm(results, name)

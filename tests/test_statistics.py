@@ -104,14 +104,17 @@ def arm(accuracies, repeats=2):
 
 
 def test_arms_are_paired_by_repeat_and_fold():
-    first = arm([0.5, 0.6, 0.7, 0.8])
-    second = arm([0.4, 0.5, 0.5, 0.8]).sample(frac=1, random_state=0)
+    first = arm([0.5, 0.6, 0.7, 0.8] * 5, repeats=10)
+    second = arm([0.4, 0.5, 0.5, 0.9] * 5, repeats=10).sample(frac=1, random_state=0)
     row = compare(first, second)
-    these = t_estimate([10, 10])
-    new = corrected_resampled_t([10, 10, 20, 0], 1 / 9)
-    assert row["difference"] == pytest.approx(10)
+    these = t_estimate([10, 5] * 5)
+    new = corrected_resampled_t([10, 10, 20, -10] * 5, 1 / 9)
+    assert row["difference"] == pytest.approx(7.5)
     assert row["these_low"] == pytest.approx(these.low)
     assert (row["new_low"], row["new_high"], row["new_p"]) == pytest.approx(new[1:])
+    few = compare(first[:4], second.sort_index()[:4])  # the folds count, of fewer repeats
+    assert few["these_low"] == pytest.approx(t_estimate([10, 10, 20, -10]).low)
+    assert compare(first, second, level=0.99)["these_low"] < row["these_low"]
 
 
 def test_each_question_has_its_own_verdict():
@@ -130,7 +133,7 @@ def test_each_question_has_its_own_verdict():
 
 def record(**changes):
     usual = {"data": {"sha256": "d"}, "repeats": 2, "folds": 10, "splits_sha256": "s"}
-    return usual | {"epochs": 300} | changes
+    return usual | {"epochs": 300, "engine": "stacked", "versions": {"keras": "3"}} | changes
 
 
 @pytest.mark.parametrize(
@@ -141,6 +144,8 @@ def record(**changes):
         ({"folds": 5}, "a and b differ in the number of folds"),
         ({"splits_sha256": "other"}, "a and b differ in the splits"),
         ({"epochs": 30}, "a and b differ in the number of epochs"),
+        ({"engine": "scikit-learn"}, "a and b differ in the engine"),
+        ({"versions": {"keras": "4"}}, "a and b differ in the versions of the packages"),
     ],
 )
 def test_tables_of_different_origin_are_refused(change, message):

@@ -10,7 +10,7 @@ from experiments import evaluation, figures, tips
 from experiments.harness import figures as plots
 from experiments.harness import sweep as sweep_module
 from experiments.harness.backend import keras
-from experiments.harness.claims import settle_tips
+from experiments.harness.claims import mark_untrained, settle_tips
 from experiments.harness.model import build_network
 from tests.test_scripts import REPOSITORY
 
@@ -78,10 +78,15 @@ def test_a_sweep_of_anything_else_starts_afresh(tmp_path, few, trained):
     (tmp_path / "tips-folds.json").write_text(json.dumps(record))
     tips.main([*OPTIONS, *folder, "--epochs=1"])
     assert len(trained) == 3
+    trained.clear()
+    record = json.loads((tmp_path / "tips-folds.json").read_text()) | {"commit": "another"}
+    (tmp_path / "tips-folds.json").write_text(json.dumps(record))
+    tips.main([*OPTIONS, *folder, "--epochs=1"])
+    assert len(trained) == 3
 
 
 def test_the_settings_of_every_tip(sonar):
-    assert {tip: len(rows) for tip, rows in tips.TIPS.items()} == {1: 33, 2: 15, 3: 4, 4: 24, 5: 6}
+    assert {tip: len(rows) for tip, rows in tips.TIPS.items()} == {1: 66, 2: 30, 3: 8, 4: 24, 5: 6}
     every = [setting for rows in tips.TIPS.values() for _, setting in rows]
     for _, _, pairs in tips.CLAIMS.values():
         assert all(setting in every for pair in pairs for setting in pair)
@@ -104,26 +109,48 @@ def test_the_settings_of_every_tip(sonar):
     [
         ("better", ["better", "too close to call"], "reproduced"),
         ("better", ["worse", "too close to call"], "contradicted"),
+        ("better", ["worse", "too close to call", "too close to call"], "too close to call"),
         ("better", ["better", "worse"], "in part"),
+        ("better", ["better", "did not train", "too close to call"], "reproduced"),
+        ("better", ["better", "did not train"], "did not train"),
         ("worse", ["worse", "worse"], "reproduced"),
         ("worse", ["better", "too close to call"], "contradicted"),
         ("better", ["too close to call"] * 2, "too close to call"),
         ("neither", ["too close to call"] * 2, "reproduced"),
-        ("neither", ["too close to call", "worse"], "contradicted"),
+        ("neither", ["too close to call", "worse"], "reproduced"),
+        ("neither", ["too close to call", "worse", "too wide"], "too close to call"),
+        ("neither", ["worse", "worse", "too wide"], "contradicted"),
     ],
 )
 def test_tips_are_settled_by_their_rule(direction, verdicts, expected):
     pairs = pd.DataFrame(
         {
-            "tip": 1, "claim": "c", "direction": direction, "difference": [0.1, -0.2],
+            "tip": 1, "claim": "c", "direction": direction,
+            "difference": [0.1, -0.2, 0.0][: len(verdicts)],
             "these_low": -0.5, "these_high": 0.5, "new_low": -5.0, "new_high": 5.0,
+            "these_family_low": [-1.5 if verdict == "too wide" else -0.8 for verdict in verdicts],
+            "these_family_high": 0.8, "new_family_low": -6.0, "new_family_high": 6.0,
             "these_verdict": verdicts, "new_verdict": "too close to call",
         }
     )  # fmt: skip
     (claim,) = settle_tips(pairs).to_dict("records")
     assert claim["these_verdict"] == expected
     assert claim["new_verdict"] == "too close to call"
-    assert claim["estimate"] == (0.1 if direction == "better" else -0.2)
+    trained = pairs[pairs["these_verdict"] != "did not train"]["difference"]
+    best = {"better": trained.max(), "worse": trained.min(), "neither": -0.2}[direction]
+    assert claim["estimate"] == best
+
+
+def test_a_pair_of_which_half_collapsed_has_no_verdict():
+    pairs = pd.DataFrame(
+        {
+            "networks": 4, "first_collapsed": [0, 2, 0], "second_collapsed": [1, 0, 3],
+            "these_verdict": "worse", "new_verdict": "too close to call",
+        }
+    )  # fmt: skip
+    marked = mark_untrained(pairs)
+    assert marked["these_verdict"].tolist() == ["worse", "did not train", "did not train"]
+    assert marked["new_verdict"].tolist()[1:] == ["did not train"] * 2
 
 
 @pytest.fixture(scope="module")

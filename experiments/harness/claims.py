@@ -5,24 +5,33 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from experiments.harness.statistics import corrected_resampled_t, share_estimate
+from experiments.harness.statistics import corrected_resampled_t, share_estimate, t_estimate
 
 RULES = """\
-A claimed *difference* is *reproduced* where the comparison's verdict (p < 0.05 after Holm's
-correction over the family of pairs) has the claimed direction, *contradicted* where it has
-the other, else *too close to call*. A published *level* is reproduced if it lies within the
-range of our single runs (their central 95%) and, for new rows, within the corrected
-interval of the mean. A setting *mends* the hidden arm if it is, by its 95% interval, less
-than one point below the baseline; no setting does if all intervals lie below zero. *A single
-run is not to be trusted* if, by the 95% interval, more than one run in twenty ranks the
-arms differently from the average of all runs.
+Intervals are each difference's own, of 95%. Verdicts, and the p beside them, are corrected
+for the number of comparisons (Holm), so an interval may leave out zero where the verdict is
+*too close to call*.
 
-A *tip* is tried on several settings against one without it, Holm's correction over them
-all. It is *reproduced* if at least one does as it says (better; worse, where that is what it
-says) and none the opposite, *contradicted* the other way about, *in part* if some do and
-some do the opposite. That something *does nothing* is reproduced if every 95% interval
-lies within one point of zero."""
+- A claimed *difference* is *reproduced* where the comparison's verdict (p < 0.05) has the
+  claimed direction, *contradicted* where it has the other, else *too close to call*.
+- A published *level* is that of a single run. It is reproduced if it lies where 95% of our
+  single runs do (mean ± t · s · √(1 + 1/runs), s their standard deviation). For new rows it
+  is reproduced if the corrected interval of the mean lies within one point of it,
+  contradicted if it leaves it out, else too close to call.
+- A remedy *mends* the hidden arm if it is not worse than the baseline and its interval, at
+  95% for all remedies together, leaves less than one point of loss; no remedy does if all
+  are worse.
+- *A single run is not to be trusted* if, by the 95% interval, more than one run in twenty
+  puts hidden or visible on the other side of the baseline than the average of all runs does,
+  or level with it; only where that average is not too close to call.
+- A *tip* is tried on several settings, each against one without it. Where half of the
+  networks on either side collapsed, the pair *did not train* and does not count; if half of
+  the pairs did not, nor does the tip. It is reproduced if at least one pair does as it says
+  and none the opposite; contradicted if none does as it says and at least half do the
+  opposite; *in part* if some do and some do the opposite. That something *does nothing* is
+  reproduced if every interval, at 95% for all together, lies within one point of zero."""
 
+FAILED = "did not train"
 MARGIN = 1.0  # points that count as no difference: 2 rows of 208
 
 
@@ -51,8 +60,8 @@ def settle(
         _difference(comparison, "hidden", "Dropout on the hidden layers", text["hidden"]),
     ]
     if (comparison["family"] == "remedies").any():
-        rows.append(_remedies(comparison[comparison["family"] == "remedies"]))
-    rows.append(_single_runs({name: arms[name] for name in ("baseline", "visible", "hidden")}))
+        rows.append(_remedies(comparison))
+    rows.append(_single_runs(arms, comparison))
     return pd.DataFrame(rows)
 
 
@@ -73,17 +82,22 @@ def settle_tips(comparison: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (tip, claim), pairs in comparison.groupby(["tip", "claim"], sort=False):
         direction = pairs["direction"].iloc[0]
-        sign = -1 if direction == "worse" else 1
-        far = pairs["difference"].abs() if direction == "neither" else sign * pairs["difference"]
-        best = pairs.loc[far.idxmax()]
-        which = {"better": "best", "worse": "worst", "neither": "largest"}[direction]
         counts = pairs["these_verdict"].value_counts()
+        trained = pairs[pairs["these_verdict"] != FAILED]
+        trained = trained if len(trained) else pairs
+        sign = -1 if direction == "worse" else 1
+        differences = trained["difference"]
+        far = differences.abs() if direction == "neither" else sign * differences
+        best = trained.loc[far.idxmax()]
+        which = {"better": "best", "worse": "worst", "neither": "largest"}[direction]
+        failed = f", {counts[FAILED]} did not train" if FAILED in counts else ""
         rows.append(
             {
                 "claim": f"Tip {tip}: {claim}",
                 "published": "advice, not measured",
                 "found": f"{counts.get('better', 0)} of {len(pairs)} settings better, "
-                f"{counts.get('worse', 0)} worse; the {which} {best['difference']:+.1f} points "
+                f"{counts.get('worse', 0)} worse{failed}; the {which} "
+                f"{best['difference']:+.1f} points "
                 f"({best['these_low']:+.1f} to {best['these_high']:+.1f})",
                 "found_new": f"{best['new_low']:+.1f} to {best['new_high']:+.1f}",
                 "estimate": best["difference"],
@@ -96,22 +110,42 @@ def settle_tips(comparison: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def mark_untrained(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Withdraw the verdicts of pairs in which half of the networks on a side collapsed.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        As of `compare_pairs`, with ``networks, first_collapsed, second_collapsed``.
+    """
+    most = pairs[["first_collapsed", "second_collapsed"]].max(axis=1)
+    failed = 2 * most >= pairs["networks"]
+    verdicts = ["these_verdict", "new_verdict"]
+    return pairs.assign(**{name: pairs[name].mask(failed, FAILED) for name in verdicts})
+
+
 def _tip_verdict(pairs, direction, question):
-    verdicts = set(pairs[f"{question}_verdict"])
+    verdicts = pairs[f"{question}_verdict"]
+    if 2 * (verdicts == FAILED).sum() >= len(pairs):
+        return FAILED
+    trained = pairs[verdicts != FAILED]
+    better, worse = ((verdicts == verdict).sum() for verdict in ("better", "worse"))
     if direction == "neither":
-        if verdicts & {"better", "worse"}:
-            return "contradicted"
-        within = (pairs[f"{question}_low"] > -MARGIN) & (pairs[f"{question}_high"] < MARGIN)
-        return "reproduced" if within.all() else "too close to call"
-    against = "worse" if direction == "better" else "better"
-    if direction in verdicts:
-        return "in part" if against in verdicts else "reproduced"
-    return "contradicted" if against in verdicts else "too close to call"
+        low, high = trained[f"{question}_family_low"], trained[f"{question}_family_high"]
+        within = ((low > -MARGIN) & (high < MARGIN)).all()
+        agree, against = (len(trained), 0) if within else (0, better + worse)
+    else:
+        agree, against = (better, worse) if direction == "better" else (worse, better)
+    if agree:
+        return "in part" if against else "reproduced"
+    return "contradicted" if against and 2 * against >= len(trained) else "too close to call"
 
 
 def _level(folds, published, text):
     runs = 100 * folds.groupby("repeat")["accuracy"].mean()
-    low, high = np.percentile(runs, [2.5, 97.5])
+    mean = t_estimate(runs)
+    reach = (mean.high - mean.mean) * np.sqrt(len(runs) + 1)  # of one run more
+    low, high = mean.mean - reach, mean.mean + reach
     new = corrected_resampled_t(
         100 * folds["accuracy"], np.mean(folds["n_test"] / folds["n_train"])
     )
@@ -124,12 +158,15 @@ def _level(folds, published, text):
     return {
         "claim": "The baseline reaches about 86%",
         "published": f"“{text}”; {earlier}",
-        "found": f"{runs.mean():.1f}%; single runs {low:.1f}% to {high:.1f}%",
+        "found": f"{mean.mean:.1f}% ({mean.low:.1f}% to {mean.high:.1f}%); "
+        f"a single run {low:.1f}% to {high:.1f}%",
         "found_new": f"{new.low:.0f}% to {new.high:.0f}%",
-        "estimate": runs.mean(), "low": low, "high": high,
+        "estimate": mean.mean, "low": mean.low, "high": mean.high,
         "new_low": new.low, "new_high": new.high,
         "these_verdict": "reproduced" if low <= claimed <= high else "contradicted",
-        "new_verdict": "reproduced" if new.low <= claimed <= new.high else "contradicted",
+        "new_verdict": "contradicted" if not new.low <= claimed <= new.high
+        else "reproduced" if new.low > claimed - MARGIN and new.high < claimed + MARGIN
+        else "too close to call",
     }  # fmt: skip
 
 
@@ -141,7 +178,8 @@ def _difference(comparison, arm, what, text):
     return {
         "claim": f"{what}: {text}",
         "published": f"“{text}”",
-        "found": f"{pair.difference:+.1f} points ({pair.these_low:+.1f} to {pair.these_high:+.1f})",
+        "found": f"{pair.difference:+.1f} points ({pair.these_low:+.1f} to "
+        f"{pair.these_high:+.1f}; p {say_p(pair.these_p_holm)})",
         "found_new": f"{pair.new_low:+.1f} to {pair.new_high:+.1f}",
         "estimate": pair.difference, "low": pair.these_low, "high": pair.these_high,
         "new_low": pair.new_low, "new_high": pair.new_high,
@@ -150,43 +188,69 @@ def _difference(comparison, arm, what, text):
     }  # fmt: skip
 
 
-def _remedies(pairs):
+def say_p(value: float) -> str:
+    """Write a p-value with three decimals."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _remedies(comparison):
+    pairs = comparison[comparison["family"] == "remedies"]
+    on_hidden = comparison[comparison["family"] == "remedies on hidden"]
     best = pairs.loc[pairs["difference"].idxmax()]
     setting = best["first"].removeprefix("hidden, ")
 
-    def says(low, high):
-        if (pairs[low] > -MARGIN).any():
+    def says(question):
+        worse = pairs[f"{question}_verdict"] == "worse"
+        if (~worse & (pairs[f"{question}_family_low"] > -MARGIN)).any():
             return "reproduced"
-        return "contradicted" if (pairs[high] < 0).all() else "too close to call"
+        return "contradicted" if worse.all() else "too close to call"
 
     return {
         "claim": "More epochs or another learning rate might mend the hidden arm",
         "published": "a suggestion, not measured",
         "found": f"at best ({setting}) {best['difference']:+.1f} points from the baseline "
-        f"({best['these_low']:+.1f} to {best['these_high']:+.1f})",
+        f"({best['these_low']:+.1f} to {best['these_high']:+.1f}); "
+        f"{(pairs['these_verdict'] == 'worse').sum()} of {len(pairs)} remedies worse than it, "
+        f"{(on_hidden['these_verdict'] == 'better').sum()} better than the hidden arm",
         "found_new": f"{best['new_low']:+.1f} to {best['new_high']:+.1f}",
         "estimate": best["difference"], "low": best["these_low"], "high": best["these_high"],
         "new_low": best["new_low"], "new_high": best["new_high"],
-        "these_verdict": says("these_low", "these_high"),
-        "new_verdict": says("new_low", "new_high"),
+        "these_verdict": says("these"),
+        "new_verdict": says("new"),
     }  # fmt: skip
 
 
-def _single_runs(arms):
-    runs = pd.DataFrame(
-        {name: folds.groupby("repeat")["accuracy"].mean() for name, folds in arms.items()}
-    )
+def _single_runs(arms, comparison):
+    names = ["baseline", "visible", "hidden"]
+    runs = pd.DataFrame({name: arms[name].groupby("repeat")["accuracy"].mean() for name in names})
     overall = runs.mean().sort_values().index.tolist()
-    differs = [
+    reordered = sum(
         row.sort_values(kind="stable").index.tolist() != overall for _, row in runs.iterrows()
+    )
+    decided = comparison[
+        comparison["first"].isin(names)
+        & (comparison["second"] == "baseline")
+        & comparison["these_verdict"].isin(["better", "worse"])
     ]
-    share, low, high = share_estimate(sum(differs), len(differs))
+    against = pd.Series(False, index=runs.index)
+    for pair in decided.itertuples():
+        against |= np.sign(pair.difference) * (runs[pair.first] - runs["baseline"]) <= 0
+    share, low, high = share_estimate(against.sum(), len(runs))
     verdict = "reproduced" if low > 0.05 else "contradicted" if high < 0.05 else "too close to call"
+    if decided.empty:
+        verdict = "too close to call"
+    sides = " and ".join(
+        f"{pair.first} {'at or above' if pair.these_verdict == 'worse' else 'at or below'} the "
+        "baseline" for pair in decided.itertuples()
+    )  # fmt: skip
     return {
         "claim": "A single run is not to be trusted",
         "published": "“run it a few times and compare the average”",
-        "found": f"{sum(differs)} of {len(differs)} single runs rank baseline, visible and hidden "
-        f"differently from the average ({100 * low:.0f}% to {100 * high:.0f}%)",
+        "found": (
+            f"{against.sum()} of {len(runs)} single runs put {sides}, against the average of all "
+            f"({100 * low:.0f}% to {100 * high:.0f}% of runs); " if len(decided) else ""
+        )
+        + f"{reordered} of {len(runs)} rank baseline, visible and hidden in another order than it",
         "found_new": "",
         "estimate": 100 * share, "low": 100 * low, "high": 100 * high,
         "new_low": np.nan, "new_high": np.nan,

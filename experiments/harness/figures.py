@@ -179,7 +179,7 @@ def plot_sweep(
     x: str,
     label: str,
     *,
-    panels: list[tuple[str, str, pd.Series]],
+    panels: list[list[tuple[str, str, pd.Series]]],
     marks: dict[str, float] | None = None,
     joined: bool = True,
 ) -> Figure:
@@ -194,7 +194,7 @@ def plot_sweep(
         0 to 1.
     label : str
         Of the axis.
-    panels : list of (title, column, bool mask of rows)
+    panels : list of rows of panels, each (title, column, bool mask of rows)
         What each panel shows, ``accuracy`` or ``train_accuracy``.
     marks : dict, optional
         For a line, a place on the axis (in steps of its values) to mark.
@@ -206,13 +206,17 @@ def plot_sweep(
     dashes, symbols = ["-", "--", ":", "-."], ["o", "s", "D", "^"]
     shades = [DARK, LIGHT, "black", "#009E73"]
     with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(1, len(panels), figsize=(7.4, 3.2), sharex=True)
+        shape = len(panels), len(panels[0])
+        figure, grid = plt.subplots(
+            *shape, figsize=(7.4, 0.6 + 2.6 * shape[0]), sharex=True, squeeze=False
+        )
+        panels = [panel for row in panels for panel in row]
         for number, name in enumerate(dict.fromkeys(rows["lines"])):
             style = {
                 "color": shades[number], "marker": symbols[number], "markersize": 4,
                 "linestyle": dashes[number] if joined else "", "linewidth": 1.4, "capsize": 2,
             }  # fmt: skip
-            for axes, (_, column, mask) in zip(grid, panels, strict=True):
+            for axes, (_, column, mask) in zip(grid.flat, panels, strict=True):
                 part = rows[(rows["lines"] == name) & mask]
                 place = np.array(part[x] if shares else [values.index(v) for v in part[x]])
                 error = 100 * part["standard_error"] if column == "accuracy" else None
@@ -222,16 +226,18 @@ def plot_sweep(
                 if marks:
                     axes.axvline(marks[name], color=shades[number], linewidth=0.9,
                                  linestyle=dashes[number])  # fmt: skip
-        for axes, (title, _, _) in zip(grid, panels, strict=True):
-            axes.set_xlabel(label)
+        for axes, (title, _, _) in zip(grid.flat, panels, strict=True):
             axes.set_title(title)
             low, high = axes.get_ylim()
             if high - low < 8:  # noise should look small
                 axes.set_ylim((low + high) / 2 - 4, (low + high) / 2 + 4)
         if not shares:
-            grid[0].set_xticks(range(len(values)), values)
-        grid[0].set_ylabel("accuracy (%)")
-        handles, labels = grid[0].get_legend_handles_labels()
+            grid[0, 0].set_xticks(range(len(values)), values)
+        for axes in grid[-1]:
+            axes.set_xlabel(label)
+        for axes in grid[:, 0]:
+            axes.set_ylabel("accuracy (%)")
+        handles, labels = grid[0, 0].get_legend_handles_labels()
         if (rows["collapsed"] > 0).any():
             handles.append(Line2D([], [], marker="x", linestyle="", color="black"))
             labels.append("some collapsed")

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from experiments.harness.errors import InputError
 
+ALL_BUT_RESULTS = (
+    "repeats", "folds", "epochs", "seed", "jobs", "data", "engine", "curves", "verbose",
+)  # fmt: skip
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import tempfile
@@ -124,6 +125,17 @@ def read_record(folder: Path, name: str, key: str = "splits_sha256") -> dict:
             f"cannot read {path}: {error}; make it again with `make {name}`"
         ) from error
     return record
+
+
+def read_arms(folder: Path) -> dict[str, pd.DataFrame]:
+    """Read the tables of all arms that have results; see `read_arm`."""
+    return read_others(folder, "")
+
+
+def checksum(folder: Path, name: str) -> str | None:
+    """Compute the SHA-256 of a table; None if it is not there."""
+    path = folder / f"{name}.csv"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
 
 
 def read_table(folder: Path, name: str) -> pd.DataFrame:
