@@ -12,7 +12,8 @@ option = $(if $(filter command,$(origin $1)),--$2 "$($1)")
 flag = $(if $(and $(filter command,$(origin $1)),$(filter-out 0 no false,$($1))),--$2)
 OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
           $(call option,EPOCHS,epochs) $(call option,SEED,seed) $(call option,JOBS,jobs) \
-          $(call option,DATA,data) $(call option,RESULTS,results) \
+          $(call option,DATA,data) $(call option,TARGET,target) \
+          $(call option,RESULTS,results) \
           $(call option,ENGINE,engine) $(call flag,CURVES,curves) $(call flag,VERBOSE,verbose)
 
 .DEFAULT_GOAL := help
@@ -21,7 +22,7 @@ OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Options: REPEATS FOLDS EPOCHS SEED JOBS DATA RESULTS ENGINE CURVES VERBOSE,"
+	@echo "  Options: REPEATS FOLDS EPOCHS SEED JOBS DATA TARGET RESULTS ENGINE CURVES VERBOSE,"
 	@echo "  as in: make baseline REPEATS=5 SEED=1. Not every target takes them all."
 
 baseline: $(INSTALLED)  ## Cross-validate the network without dropout

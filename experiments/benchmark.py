@@ -34,7 +34,9 @@ CORES = os.cpu_count()
 def main(argv=None):
     """Run and time the processes."""
     parser = script_parser("benchmark", __doc__)
-    add_experiment_options(parser, ("repeats", "folds", "jobs", "engine", "curves", "verbose"))
+    add_experiment_options(
+        parser, ("repeats", "folds", "jobs", "target", "engine", "curves", "verbose")
+    )
     for used_by_itself in ("--only", "--networks", "--jobs"):
         parser.add_argument(used_by_itself, help=SUPPRESS)
     options = parser.parse_args(argv)

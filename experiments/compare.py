@@ -41,7 +41,7 @@ def main(argv=None):
 def _compare(options, default):
     from experiments.harness.dataset import read_dataset
 
-    data = read_dataset(options.data, folds=options.folds)
+    data = read_dataset(options.data, folds=options.folds, target=options.target)
 
     from experiments.harness import tables
 
@@ -72,7 +72,7 @@ def _compare(options, default):
     records = {name: tables.read_record(options.results, name) for name in ARMS}
     check_comparable(records)
     record = records["baseline"]
-    if record["data"]["sha256"] != data.sha256:
+    if record["data"] | {"file": ""} != data.origin() | {"file": ""}:
         raise InputError(
             f"the tables in {options.results} are not of {options.data}; "
             "say of which with --data, or run the arms again"

@@ -29,7 +29,7 @@ def main(argv=None):
 def _evaluation(options):
     from experiments.harness.dataset import read_dataset
 
-    data = read_dataset(options.data, folds=options.folds)
+    data = read_dataset(options.data, folds=options.folds, target=options.target)
 
     from experiments.harness import tables
 

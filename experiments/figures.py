@@ -31,7 +31,9 @@ def _draw(results):
     if arms and (results / "context.csv").exists():
         context = tables.read_table(results, "context")
         majority = context.loc[context["experiment"] == "majority", "accuracy"].mean()
-        drawn["accuracy"] = figures.plot_accuracy(arms, tables.read_published(), majority)
+        data = tables.read_record(results, next(iter(arms)))["data"]
+        published = tables.read_published(data["sha256"])
+        drawn["accuracy"] = figures.plot_accuracy(arms, published, majority)
     if (results / "curves.csv").exists():
         curves = tables.read_table(results, "curves")
         order = {name: number for number, name in enumerate(tables.ARMS)}

@@ -28,7 +28,7 @@ def main(argv=None):
 def _remedies(options):
     from experiments.harness.dataset import read_dataset
 
-    data = read_dataset(options.data, folds=options.folds)
+    data = read_dataset(options.data, folds=options.folds, target=options.target)
 
     from experiments.harness import tables
 

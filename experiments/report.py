@@ -36,9 +36,12 @@ def _report(results):
     check_together(results)
     arms = tables.read_arms(results)
     written = []
+    origin = {}
     if (results / "comparison.csv").exists():
-        claims = settle(arms, tables.read_table(results, "comparison"), tables.read_published())
-        origin = {"comparison": tables.read_record(results, "comparison")}
+        origin["comparison"] = tables.read_record(results, "comparison")
+        published = tables.read_published(origin["comparison"]["data"]["sha256"])
+    if origin and len(published):  # the claims are of the Sonar data
+        claims = settle(arms, tables.read_table(results, "comparison"), published)
         if (results / "tips-comparison.csv").exists():
             tips = settle_tips(tables.read_table(results, "tips-comparison"))
             claims = pd.concat([claims, tips], ignore_index=True)

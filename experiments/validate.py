@@ -34,7 +34,7 @@ def main(argv=None):
 def _validate(options):
     from experiments.harness.dataset import read_dataset
 
-    data = read_dataset(options.data, folds=options.folds)
+    data = read_dataset(options.data, folds=options.folds, target=options.target)
     if options.repeats * options.folds < 2:
         raise InputError("a standard error needs two folds")
 
@@ -87,7 +87,7 @@ def _validate(options):
     record = {
         "epochs": options.epochs,
         "seed": options.seed,
-        "data": {"file": data.path.name, "sha256": data.sha256},
+        "data": data.origin(),
     } | provenance()
     path = tables.write_table(options.results, "validation", pd.DataFrame(rows), record)
     print(f"  written:   {path}")

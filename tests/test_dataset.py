@@ -42,8 +42,24 @@ def test_sonar_is_read_exactly(sonar):
         GOOD.rstrip("\n"),
         GOOD.replace(",R", ", R "),
         GOOD.replace("0.1,", " 1e-1 ,"),
+        GOOD.replace(",", ";"),
+        GOOD.replace(",", "\t"),
+        "height,width,class\n" + GOOD,
+        '"height, m"; width ;class\n' + GOOD.replace(",", ";"),
     ],
-    ids=["plain", "CRLF", "byte-order mark", "blank lines", "no last newline", "spaces", "1e-1"],
+    ids=[
+        "plain",
+        "CRLF",
+        "byte-order mark",
+        "blank lines",
+        "no last newline",
+        "spaces",
+        "1e-1",
+        "semicolons",
+        "tabs",
+        "header",
+        "header with a comma",
+    ],
 )
 def test_harmless_variants_are_read_alike(tmp_path, text):
     path = tmp_path / "table.csv"
@@ -59,7 +75,17 @@ def test_harmless_variants_are_read_alike(tmp_path, text):
         ("", 2, "is empty"),
         ("\n \n", 2, "is empty"),
         ("1\n2\n", 2, "line 1: one column"),
-        ("1;2;R\n3;4;M\n", 2, "line 1: one column"),
+        ("1|2|R\n3|4|M\n", 2, "line 1: one column"),
+        (GOOD.replace("0.1", "low", 1), 2, "line 1, column 1: 'low' is not a number"),
+        (GOOD.replace("0.1,0.2", "low,high"), 2, "line 1, column 1: 'low' is not a number"),
+        ("a,b,class\n" + GOOD.replace("0.4", "x"), 2, "line 3, column 2 ('b'): 'x' is not a"),
+        ("a,a,class\n" + GOOD, 2, "two columns are named 'a'"),
+        ("a,b,class\n", 2, "has a header and no rows"),
+        (
+            "a;b;class\n" + GOOD.replace(",", ";").replace(".", ","),
+            2,
+            "'0,1' is not a number (write 0.5, not 0,5)",
+        ),
         (GOOD.replace("0.4,", ""), 2, "line 2: 2 columns, where line 1 has 3"),
         (GOOD.replace("0.6,", "0.6,9,"), 2, "line 3: 4 columns, where line 1 has 3"),
         (GOOD.replace("0.4", ""), 2, "line 2, column 2: missing value ''"),
@@ -69,9 +95,9 @@ def test_harmless_variants_are_read_alike(tmp_path, text):
         (GOOD.replace("0.6", "1e999"), 2, "line 3, column 2: '1e999' is not a finite number"),
         (GOOD.replace("0.7", "high"), 2, "line 4, column 1: 'high' is not a number"),
         (GOOD.replace("0.7", "1_0"), 2, "line 4, column 1: '1_0' is not a number"),
-        (GOOD.replace(",R", ",", 1), 2, "line 1: the last column has no class"),
-        (GOOD.replace("M", "R"), 2, "two classes are needed, the last column has 1: 'R'"),
-        (GOOD.replace("M", "Q", 1), 2, "two classes are needed, the last column has 3"),
+        (GOOD.replace(",R", ",", 1), 2, "line 1: no class in 'column 3'"),
+        (GOOD.replace("M", "R"), 2, "two classes are needed, 'column 3' has 1: 'R'"),
+        (GOOD.replace("M", "Q", 1), 2, "two classes are needed, 'column 3' has 3"),
         (GOOD, 3, "class 'M' has 2 rows, fewer than the 3 folds"),
         ('0.1,"0.2,R\n', 2, "line 1: unexpected end of data"),
     ],
@@ -84,6 +110,26 @@ def test_bad_tables_are_refused_with_the_place(tmp_path, text, folds, message):
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("target", ["kind", "1"])
+def test_the_class_may_be_any_column(tmp_path, target):
+    path = tmp_path / "table.csv"
+    path.write_text("kind;a;b\nyes;1;2\nno;3;4\n")
+    data = read_dataset(path, folds=1, target=target)
+    assert data.X.tolist() == [[1, 2], [3, 4]]
+    assert data.y.tolist() == ["yes", "no"]
+    assert (data.features, data.classes) == (("a", "b"), ("no", "yes"))
+    assert data.origin()["target"] == target
+    for wrong in ("kinds", "0", "4", "-1"):
+        with pytest.raises(InputError, match=f"no column '{wrong}': its 3 columns are 'kind'"):
+            read_dataset(path, folds=1, target=wrong)
+
+
+def test_columns_without_a_header_are_numbered(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(GOOD)
+    assert read_dataset(path, folds=2).features == ("column 1", "column 2")
 
 
 def test_unreadable_files_are_refused(tmp_path):

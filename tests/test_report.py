@@ -147,6 +147,23 @@ def test_curves_follow_the_table_they_belong_to(copy):
     assert not (copy / "hidden-curves.csv").exists()
 
 
+def test_other_data_are_compared_without_the_tutorial_s_claims(tmp_path):
+    lines = (REPOSITORY / "data" / "sonar.csv").read_text().splitlines()
+    other, folder = tmp_path / "other.csv", tmp_path / "results"
+    header = ";".join(["kind", *(f"band {number}" for number in range(60))])
+    rows = [";".join([line[-1], *line[:-2].split(",")]) for line in lines]
+    other.write_text("\n".join([header, *rows]))
+    options = [f"--data={other}", "--target=kind", "--folds=2", "--repeats=2", "--epochs=1"]
+    compare.main([*options, f"--results={folder}"])
+    figures.main([f"--results={folder}"])
+    report.main([f"--results={folder}"])
+    assert not (folder / "claims.csv").exists()
+    page = (folder / "README.md").read_text()
+    assert "hidden − control" in page
+    assert "(Keras 1)" not in page
+    assert "a slight drop" not in page
+
+
 def test_figures_are_drawn_the_same_every_time(copy):
     names = {path.name for path in (copy / "figures").iterdir()}
     assert names == {f"{n}.{kind}" for n in ("accuracy", "curves", "differences")

@@ -80,6 +80,7 @@ def plot_accuracy(
                 Line2D([], [], marker=marker, linestyle="", markerfacecolor=LIGHT,
                        markeredgecolor="black", markersize=6, label=label)
                 for marker, label in markers.values()
+                if len(published)
             ),
         ]  # fmt: skip
         figure.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=8)

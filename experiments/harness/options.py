@@ -9,7 +9,8 @@ from pathlib import Path
 from experiments.harness.errors import InputError
 
 ALL_BUT_RESULTS = (
-    "repeats", "folds", "epochs", "seed", "jobs", "data", "engine", "curves", "verbose",
+    "repeats", "folds", "epochs", "seed", "jobs", "data", "target", "engine", "curves",
+    "verbose",
 )  # fmt: skip
 
 
@@ -50,7 +51,10 @@ def add_experiment_options(
         help="threads (stacked) or processes (scikit-learn); results do not depend on it "
              "(default: one per core, here %(default)s)")
     add("--data", type=Path, default=Path("data/sonar.csv"), metavar="FILE",
-        help="numbers, the class in the last column, no header (default: %(default)s)")
+        help="a table of numbers and a class, separated by commas, semicolons or tabs, with "
+             "a header or without (default: %(default)s)")
+    add("--target", metavar="COLUMN",
+        help="name or number of the class column (default: the last one)")
     add("--results", type=Path, default=Path("results"), metavar="FOLDER",
         help="where the tables go (default: %(default)s)")
     add("--engine", choices=["stacked", "scikit-learn"], default="stacked",

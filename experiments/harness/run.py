@@ -50,7 +50,7 @@ def cross_validate_arm(name: str, settings: Mapping[str, object], options: Names
 
     from experiments.harness.dataset import read_dataset
 
-    data = read_dataset(options.data, folds=options.folds)
+    data = read_dataset(options.data, folds=options.folds, target=options.target)
 
     from experiments.harness import tables
 
@@ -93,7 +93,7 @@ def cross_validate_arm(name: str, settings: Mapping[str, object], options: Names
         _curve_table(folds, scores["curves"]) if options.curves else None,
     )  # fmt: skip
     print(_result_line(folds))
-    print(_published_line(name, tables.read_published()), end="")
+    print(_published_line(name, tables.read_published(data.sha256)), end="")
     print(f"  written:   {path}")
     if options.verbose:
         clock.lap("writing")
@@ -161,7 +161,7 @@ def record_of(
             "folds": options.folds,
             "epochs": options.epochs,
             "seed": options.seed,
-            "data": {"file": data.path.name, "rows": len(data.y), "sha256": data.sha256},
+            "data": data.origin(),
             "splits_sha256": hashlib.sha256(tests).hexdigest(),
         }
         | more

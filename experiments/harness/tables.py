@@ -18,6 +18,7 @@ FOLD_COLUMNS = [
 ]  # fmt: skip
 
 ARMS = ["baseline", "visible", "hidden", "control"]
+SONAR_SHA256 = "e90434cdbf00fcf93ffa911fe447ae25606979658e60f1d32e155c3b5240234d"
 PUBLISHED = Path(__file__).parents[2] / "data" / "published.csv"
 
 
@@ -40,7 +41,7 @@ def check_folder(folder: Path) -> None:
 def write_arm(
     folder: Path, folds: pd.DataFrame, record: dict, curves: pd.DataFrame | None = None
 ) -> Path:
-    """Write one arm's table and record, and bring the summary up to date.
+    """Write one arm's table and record, and bring the summary of its data up to date.
 
     Parameters
     ----------
@@ -62,9 +63,13 @@ def write_arm(
         _write(path, _csv(folds[FOLD_COLUMNS]))
         _update_curves(folder, path.stem, curves)
         _write(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
-        others = read_others(folder, path.stem)
-        arms = others | {path.stem: folds}
-        summary = summarise([arms[name] for name in ARMS if name in arms], read_published())
+        arms = {
+            name: other
+            for name, other in read_others(folder, path.stem).items()
+            if _data_of(folder, name) == record["data"]
+        } | {path.stem: folds}
+        published = read_published(record["data"]["sha256"])
+        summary = summarise([arms[name] for name in ARMS if name in arms], published)
         _write(folder / "summary.csv", _csv(summary))
     return path
 
@@ -121,9 +126,7 @@ def read_record(folder: Path, name: str, key: str = "splits_sha256") -> dict:
         if not isinstance(record, dict) or key not in record:
             raise ValueError(f"it does not say {key!r}")
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot read {path}: {error}; make it again with `make {name}`"
-        ) from error
+        raise InputError(f"cannot read {path}: {error}; make it and its table again") from error
     return record
 
 
@@ -153,9 +156,18 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
         raise InputError(f"cannot read {path}: {error}") from error
 
 
-def read_published() -> pd.DataFrame:
-    """Read the tutorial's published figures, one row per edition and experiment."""
-    return pd.read_csv(PUBLISHED, dtype={"edition": str})
+def read_published(sha256: str = SONAR_SHA256) -> pd.DataFrame:
+    """Read the tutorial's published figures, one row per edition and experiment.
+
+    No rows for data of another checksum than the Sonar file's.
+    """
+    published = pd.read_csv(PUBLISHED, dtype={"edition": str})
+    return published if sha256 == SONAR_SHA256 else published[:0]
+
+
+def _data_of(folder, name):
+    path = folder / f"{name}.json"
+    return json.loads(path.read_text())["data"] if path.exists() else None
 
 
 def summarise(arms: list[pd.DataFrame], published: pd.DataFrame) -> pd.DataFrame:
@@ -165,6 +177,7 @@ def summarise(arms: list[pd.DataFrame], published: pd.DataFrame) -> pd.DataFrame
     as the tutorial computes it (``results.std()``); it is not a standard error.
     """
     figures = published.pivot(index="experiment", columns="edition", values="mean_accuracy")
+    figures = figures.reindex(columns=["2016", "2017"])
     return pd.DataFrame(
         {
             "experiment": folds["experiment"].iloc[0],
