@@ -13,16 +13,19 @@ flag = $(if $(and $(filter command,$(origin $1)),$(filter-out 0 no false,$($1)))
 OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
           $(call option,EPOCHS,epochs) $(call option,SEED,seed) $(call option,JOBS,jobs) \
           $(call option,DATA,data) $(call option,TARGET,target) \
+          $(call option,CANDIDATES,candidates) $(call option,SPACE,space) \
+          $(call option,MODEL,model) \
           $(call option,RESULTS,results) \
           $(call option,ENGINE,engine) $(call flag,CURVES,curves) $(call flag,VERBOSE,verbose)
 
 .DEFAULT_GOAL := help
-.PHONY: help baseline visible hidden control remedies tips evaluation compare figures report all validate benchmark test lint lock clean
+.PHONY: help baseline visible hidden control remedies tips evaluation tune predict compare figures report all validate benchmark test lint lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Options: REPEATS FOLDS EPOCHS SEED JOBS DATA TARGET RESULTS ENGINE CURVES VERBOSE,"
+	@echo "  of make tune also CANDIDATES SPACE, of make predict MODEL,"
 	@echo "  as in: make baseline REPEATS=5 SEED=1. Not every target takes them all."
 
 baseline: $(INSTALLED)  ## Cross-validate the network without dropout
@@ -45,6 +48,12 @@ tips: $(INSTALLED)  ## Measure the tutorial's five tips (goes on where it was st
 
 evaluation: $(INSTALLED)  ## Show what dropout does in training and at evaluation
 	@$(RUN) experiments.evaluation $(OPTIONS)
+
+tune: $(INSTALLED)  ## Tune dropout on a table: make tune DATA=mine.csv
+	@$(RUN) experiments.tune $(OPTIONS)
+
+predict: $(INSTALLED)  ## Predict a table's classes: make predict MODEL=results/tuned.keras DATA=new.csv
+	@$(RUN) experiments.predict $(OPTIONS)
 
 compare: $(INSTALLED)  ## Compare the arms, with intervals (runs those without results)
 	@$(RUN) experiments.compare $(OPTIONS)

@@ -48,6 +48,13 @@ def _draw(results):
         drawn["evaluation"] = figures.plot_outputs(tables.read_table(results, "evaluation-outputs"))
     if (results / "tips.csv").exists():
         drawn |= _draw_tips(tables.read_table(results, "tips"), figures)
+    if (results / "tuned.csv").exists():
+        tuning, tuned = (tables.read_table(results, name) for name in ("tuning", "tuned"))
+        candidates = tuning[tuning["fold"] == 0]
+        if {"visible_dropout", "hidden_dropout"} & set(candidates):
+            drawn["tuning"] = figures.plot_candidates(candidates)
+        settings = list(tuned.columns[tuned.columns.get_loc("candidate") + 1 :])
+        drawn["tuned"] = figures.plot_chosen(tuned, settings)
     for name, figure in drawn.items():
         png, _ = figures.save(figure, results / "figures", name)
         print(f"  written:   {png} and .svg")

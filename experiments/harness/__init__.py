@@ -4,6 +4,10 @@ The way of the data: options → dataset → pipeline → cross-validation → t
 Imports only point down this list:
 
 run               run one arm: load, cross-validate, write, print
+sweep             many settings on the same splits, resumed where it stopped
+tuning            nested cross-validation of a search
+search            the best of many candidates, all their networks in stacks
+takeaway          a trained network as one file
 options           the command line that every script shares
 cross_validation  the same splits, clones and scores as scikit-learn's, by either engine
 stacked_engine    fit and score the networks of many folds in stacks

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +83,39 @@ def read_dataset(path: Path, *, folds: int, target: str | None = None) -> Datase
     return Dataset(X, y, tuple(classes.tolist()), features, path, sha256, target)
 
 
+def read_rows(path: Path, features: Sequence[str]) -> tuple[np.ndarray, list[int], str]:
+    """Read the columns that a network was trained on, of a table with or without a class.
+
+    With a header, columns are found by their names if all are there; else the table must
+    have just as many columns as there are features.
+
+    Returns
+    -------
+    X : float64 array of shape (rows, features)
+    lines : list of int
+        Where in the file each row is.
+    sha256 : str
+
+    Raises
+    ------
+    InputError
+        As of `read_dataset`, or if columns are missing.
+    """
+    content, text = _read(path)
+    lines, rows = _parse(path, text, fewest=1)
+    names, _, lines, rows = _header(path, lines, rows, labelled=False)
+    if set(features) <= set(names):  # perhaps in another order, or among others
+        rows = [[row[names.index(name)] for name in features] for row in rows]
+        names = list(features)
+    if len(names) != len(features):
+        raise InputError(
+            f"{path} has {len(names)} columns, the network was trained on {len(features)}: "
+            + ", ".join(map(_short, features[:3]))
+            + (", …" if len(features) > 3 else "")
+        )
+    return _numbers(path, text, names, lines, rows), lines, hashlib.sha256(content).hexdigest()
+
+
 def _read(path):
     try:
         content = path.read_bytes()
@@ -92,7 +126,7 @@ def _read(path):
         raise InputError(f"{path} is not a text file") from error
 
 
-def _parse(path, text):
+def _parse(path, text, fewest=2):
     """Split into lines of cells, blank lines left out, every row of the same width."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = next((mark for mark in DELIMITERS if mark in first), ",")
@@ -108,7 +142,7 @@ def _parse(path, text):
     if not rows:
         raise InputError(f"{path} is empty")
     width = len(rows[0])
-    if width < 2:
+    if width < fewest:
         raise InputError(
             f"{path}, line {lines[0]}: one column; numbers and a class are needed, "
             "separated by commas, semicolons or tabs"
@@ -121,7 +155,7 @@ def _parse(path, text):
     return lines, rows
 
 
-def _header(path, lines, rows, target):
+def _header(path, lines, rows, target=None, labelled=True):
     """Take off a header; gives names, the place of the class column, lines and rows."""
     names = [cell.strip() for cell in rows[0]]
     # A class label at the top of its column is a row's, whatever stands beside it.
@@ -129,7 +163,7 @@ def _header(path, lines, rows, target):
         row[-1].strip().casefold() for row in rows[1:]
     }
     named = not any(_is_number(name) or name.casefold() in MISSING for name in names)
-    if named and not (label and target is None):
+    if named and not (labelled and label and target is None):
         if len(rows) == 1:
             raise InputError(f"{path} has a header and no rows")
         lines, rows = lines[1:], rows[1:]

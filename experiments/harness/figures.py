@@ -245,3 +245,56 @@ def plot_sweep(
         if len(labels) > 1:
             figure.legend(handles, labels, loc="outside upper left", ncols=5, fontsize=8)
     return figure
+
+
+def plot_candidates(candidates: pd.DataFrame) -> Figure:
+    """Plot a search's candidates by their dropout rates.
+
+    Parameters
+    ----------
+    candidates : DataFrame
+        ``accuracy`` and ``std_accuracy`` over folds, ``chosen``, and ``visible_dropout``,
+        ``hidden_dropout`` or one of them.
+    """
+    places = {"visible_dropout": "dropout on the inputs", "hidden_dropout": "on the hidden layers"}
+    panels = {name: label for name, label in places.items() if name in candidates}
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(1, len(panels), figsize=(7.4, 3.2), sharey=True, squeeze=False)
+        for axes, (name, label) in zip(grid.flat, panels.items(), strict=True):
+            for chosen, size, shade in ((0, 18, DARK), (1, 80, "black")):
+                part = candidates[candidates["chosen"] == chosen]
+                axes.scatter(
+                    part[name], 100 * part["accuracy"], size, color=shade, alpha=0.7,
+                    linewidths=0, marker="D" if chosen else "o",
+                    label="chosen" if chosen else "candidate",
+                )  # fmt: skip
+            axes.set_xlabel(label)
+        grid[0, 0].set_ylabel("accuracy over the inner folds (%)")
+        handles, labels = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=2, fontsize=8)
+    return figure
+
+
+def plot_chosen(tuned: pd.DataFrame, settings: list[str]) -> Figure:
+    """Plot what a search chose in each outer fold, a strip for each setting.
+
+    Parameters
+    ----------
+    tuned : DataFrame
+        ``fold`` and the settings.
+    settings : list of column names
+    """
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(
+            len(settings), 1, figsize=(7, 0.5 + 0.85 * len(settings)), sharex=True, squeeze=False
+        )
+        for axes, name in zip(grid.flat, settings, strict=True):
+            values = tuned[name].fillna("none") if tuned[name].isna().any() else tuned[name]
+            levels = sorted(set(values), key=lambda value: (isinstance(value, str), value))
+            axes.plot(tuned["fold"], [levels.index(value) for value in values], "o", color=DARK)
+            axes.set_yticks(range(len(levels)), [str(level) for level in levels], fontsize=7)
+            axes.set_ylim(-0.6, len(levels) - 0.4)
+            axes.set_title(name.replace("_", " "), fontsize=8, loc="left")
+        grid[-1, 0].set_xticks(tuned["fold"])
+        grid[-1, 0].set_xlabel("outer fold")
+    return figure

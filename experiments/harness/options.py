@@ -39,15 +39,15 @@ def add_experiment_options(
             parser.add_argument(option, **details)
 
     # fmt: off
-    add("--repeats", type=_whole(1), default=10, metavar="N",
+    add("--repeats", type=whole(1), default=10, metavar="N",
         help="cross-validate N times, each time on new splits (default: %(default)s)")
-    add("--folds", type=_whole(2), default=10, metavar="N",
+    add("--folds", type=whole(2), default=10, metavar="N",
         help="folds of one cross-validation, stratified and shuffled (default: %(default)s)")
-    add("--epochs", type=_whole(1), default=300, metavar="N",
+    add("--epochs", type=whole(1), default=300, metavar="N",
         help="passes over the training rows (default: %(default)s)")
-    add("--seed", type=_whole(0, 2**32 - 1), default=7, metavar="N",
+    add("--seed", type=whole(0, 2**32 - 1), default=7, metavar="N",
         help="every split and every network's seed is derived from it (default: %(default)s)")
-    add("--jobs", type=_whole(1), default=os.cpu_count(), metavar="N",
+    add("--jobs", type=whole(1), default=os.cpu_count(), metavar="N",
         help="threads (stacked) or processes (scikit-learn); results do not depend on it "
              "(default: one per core, here %(default)s)")
     add("--data", type=Path, default=Path("data/sonar.csv"), metavar="FILE",
@@ -84,7 +84,7 @@ def answer_mistakes(
         sys.exit(130)
 
 
-def _whole(smallest, largest=None):
+def whole(smallest: int, largest: int | None = None) -> Callable[[str], int]:
     """Make an argparse type: a whole number within bounds."""
 
     def whole_number(text):

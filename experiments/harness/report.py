@@ -5,7 +5,9 @@ from pathlib import Path
 
 from experiments.harness import tables
 from experiments.harness.claims import FAILED, RULES, say_p
+from experiments.harness.comparison import compare
 from experiments.harness.errors import InputError
+from experiments.harness.statistics import verdict
 
 FILES = {
     "baseline.csv, visible.csv, hidden.csv, control.csv": (
@@ -72,6 +74,18 @@ FILES = {
         "repeat and fold",
         "as an arm's; `dropout_accuracy`, `dropout_log_loss` with dropout kept on, averaged",
     ),
+    "tuning.csv": (
+        "outer fold and candidate",
+        "`fold`, 0 where it is all rows; mean and standard deviation of `accuracy`, mean "
+        "`log_loss` over the inner folds; `collapsed` networks; `chosen` 1 for the one that was; "
+        "the settings",
+    ),
+    "tuned.csv": (
+        "outer fold",
+        "`accuracy`, `log_loss` of the chosen settings on the rows held out, "
+        "`baseline_accuracy`, `baseline_log_loss` of the untuned baseline; `inner_accuracy` that "
+        "the choice was made by; `candidate` and its settings",
+    ),
     "validation.csv": (
         "arm",
         "mean accuracy by either engine on the same splits (`stacked_seeds` networks a fold by "
@@ -127,6 +141,7 @@ def results_page(results: Path) -> str:
         "curves",
         "tips",
         "evaluation",
+        "tuned",
     ]
     there = {name: (results / f"{name}.csv").exists() for name in names}
     page = [
@@ -169,6 +184,14 @@ def results_page(results: Path) -> str:
             "## Dropout in training and at evaluation\n", words,
             _figure(results, "evaluation", "A hidden arm's network on the rows of a fold that it "
                     "never saw: 1,000 passes in training mode against the evaluation output."),
+        ]  # fmt: skip
+    if there["tuned"]:
+        words = "\n".join(f"- {line}" for line in tuning_words(results)) + "\n"
+        page += [
+            "## Tuned by nested cross-validation\n", words,
+            _figure(results, "tuning", "Every candidate on all rows, by its dropout on the inputs "
+                    "and on the hidden layers; a larger dot is the candidate chosen."),
+            _figure(results, "tuned", "What the search chose in each outer fold."),
         ]  # fmt: skip
     if there["validation"]:
         page += ["## The stacked engine against the tutorial's way\n", _validation_table(results)]
@@ -517,6 +540,44 @@ def evaluation_words(results: Path) -> list[str]:
         f"dropout) changes the accuracy by {monte_carlo('accuracy', ' points', 1)}; and the log "
         f"loss, {seen['evaluation_log_loss']:.2f} nats, by {monte_carlo('log_loss', '', 2)}.",
     ]  # fmt: skip
+
+
+def tuning_words(results: Path) -> list[str]:
+    """Say in words what `make tune` found."""
+    tuned = tables.read_table(results, "tuned")
+    tuning = tables.read_table(results, "tuning")
+    record = tables.read_record(results, "tuned")
+    untuned = tuned.assign(accuracy=tuned["baseline_accuracy"])
+    difference = compare(tuned, untuned)
+    best = tuning[(tuning["fold"] == 0) & (tuning["chosen"] == 1)].iloc[0]
+    rates = [name for name in ("visible_dropout", "hidden_dropout") if name in tuned]
+    dropped = (tuned[rates] > 0).any(axis=1).sum() if rates else 0
+    optimism = 100 * (tuned["inner_accuracy"] - tuned["accuracy"]).mean()
+    settings = ", ".join(
+        f"{name.removeprefix('mlp__model__')} {_value(value)}"
+        for name, value in record["candidates"][record["best"]].items()
+    )
+    return [
+        f"Tuned: {tuned['accuracy'].mean():.1%} on rows that the search never saw, "
+        f"{len(tuned)} outer folds, {len(record['candidates'])} candidates.",
+        f"The untuned baseline: {untuned['accuracy'].mean():.1%} on the same folds. Tuned less "
+        f"baseline: {difference['difference']:+.1f} points, on these rows "
+        f"{difference['these_low']:+.1f} to {difference['these_high']:+.1f} "
+        f"(*{verdict(difference['difference'], difference['these_p'])}*), for new ones "
+        f"{difference['new_low']:+.1f} to {difference['new_high']:+.1f} "
+        f"(*{verdict(difference['difference'], difference['new_p'])}*).",
+        f"The search chose dropout in {dropped} of {len(tuned)} outer folds.",
+        f"Not nested, the best candidate's {best['accuracy']:.1%} on the folds that chose it "
+        f"would be reported; in the outer folds such figures are {optimism:+.1f} points off "
+        "what the chosen then reach.",
+        f"The settings to use: {settings}.",
+    ]
+
+
+def _value(value):
+    if isinstance(value, list):
+        return "-".join(map(str, value))
+    return "none" if value is None or value == 0 else f"{value:.3g}"
 
 
 def _figure(results, name, caption):

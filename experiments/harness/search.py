@@ -1,0 +1,206 @@
+"""Search for the best settings by cross-validation, all candidates' networks in stacks."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.model_selection import ParameterSampler, StratifiedKFold
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from experiments.harness.cross_validation import network_seeds
+from experiments.harness.stacked_engine import Task, fit_and_score_side_by_side
+
+
+def score_candidates(
+    pipeline: Pipeline,
+    candidates: Sequence[Mapping[str, object]],
+    X: np.ndarray,
+    y: np.ndarray,
+    splits: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    seed: int | None = None,
+    jobs: int | None = None,
+    progress: Callable[[float], None] = lambda finished: None,
+) -> dict[str, np.ndarray]:
+    """Cross-validate the pipeline with each candidate's parameters, on the same splits.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Unfitted; its last step is a `KerasClassifier`.
+    candidates : sequence of mappings
+        Parameters as of ``pipeline.set_params``.
+    X, y : arrays of shape (rows, features) and (rows,)
+    splits : sequence of (train, test) index arrays
+    seed : int or None
+        Every network's seed is drawn from it.
+
+    Returns
+    -------
+    dict of arrays of shape (candidates, splits)
+        As of `fit_and_score_side_by_side`.
+    """
+    seeds = iter(network_seeds(seed, len(candidates) * len(splits)))
+    tasks = [
+        Task(changed, next(seeds), *split)
+        for changed in (clone(pipeline).set_params(**candidate) for candidate in candidates)
+        for split in splits
+    ]
+    results = fit_and_score_side_by_side(tasks, X, y, jobs=jobs, progress=progress)
+    shape = len(candidates), len(splits)
+    return {key: np.array([one[key] for one in results]).reshape(shape) for key in results[0]}
+
+
+class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Randomised search over a pipeline's parameters, as `RandomizedSearchCV` does it.
+
+    The networks of all candidates and folds train in stacks. The candidate of the highest
+    mean accuracy wins, the earlier one of two that are level, and is fitted to all rows.
+
+    Parameters
+    ----------
+    estimator : Pipeline
+        Its last step is a `KerasClassifier`; two classes.
+    param_distributions : dict
+        Parameter names to lists, or to distributions with a method ``rvs``.
+    n_iter : int
+        Candidates to draw; no more than the lists allow.
+    cv : int or splitter
+        A number of stratified, shuffled folds, or an object with a method ``split``.
+    random_state : int or None
+        Decides candidates, folds and networks.
+    jobs : int or None
+        Threads; None takes one per core.
+
+    Attributes
+    ----------
+    cv_results_ : dict of arrays
+        ``params, mean_test_score, std_test_score, rank_test_score, mean_train_score,
+        split<i>_test_score, collapsed`` and ``param_<name>``, an entry for each candidate.
+    best_index_ : int
+    best_params_ : dict
+    best_score_ : float
+        Mean accuracy of the best candidate on the folds that chose it: optimistic.
+    best_estimator_ : Pipeline
+        Fitted to all rows.
+    """
+
+    def __init__(
+        self, estimator, param_distributions, *, n_iter=30, cv=5, random_state=None, jobs=None
+    ):
+        self.estimator = estimator
+        self.param_distributions = param_distributions
+        self.n_iter = n_iter
+        self.cv = cv
+        self.random_state = random_state
+        self.jobs = jobs
+
+    def fit(self, X, y):
+        """Search, then fit the best candidate to all rows.
+
+        Parameters
+        ----------
+        X : array of shape (rows, features)
+        y : array of shape (rows,)
+            Class labels, two of them.
+        """
+        X, y = validate_data(self, X, y)
+        self.classes_ = np.unique(y)
+        if len(self.classes_) != 2:
+            raise ValueError(
+                f"Only binary classification is supported; y has {len(self.classes_)} class(es)."
+            )
+        candidates = draw_candidates(self.param_distributions, self.n_iter, self.random_state)
+        folds = self.cv
+        if not hasattr(folds, "split"):
+            folds = StratifiedKFold(folds, shuffle=True, random_state=self.random_state)
+        splits = list(folds.split(X, y))
+        scores = score_candidates(
+            self.estimator, candidates, X, y, splits, seed=self.random_state, jobs=self.jobs
+        )
+        self.cv_results_ = _cv_results(candidates, scores)
+        self.n_splits_ = len(splits)
+        self.best_index_ = best_candidate(scores["test_score"])
+        self.best_params_ = candidates[self.best_index_]
+        self.best_score_ = self.cv_results_["mean_test_score"][self.best_index_]
+        self.best_estimator_ = refit(
+            self.estimator, self.best_params_, X, y, seed=self.random_state
+        )
+        return self
+
+    def predict(self, X):
+        """Predict class labels, an array of shape (rows,)."""
+        return self._of_best("predict", X)
+
+    def predict_proba(self, X):
+        """Predict probabilities of the classes, an array of shape (rows, 2)."""
+        return self._of_best("predict_proba", X)
+
+    def _of_best(self, method, X):
+        check_is_fitted(self)
+        return getattr(self.best_estimator_, method)(validate_data(self, X, reset=False))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+
+def draw_candidates(
+    space: Mapping[str, object], number: int, seed: int | None
+) -> list[dict[str, object]]:
+    """Draw candidates from a space with `sklearn.model_selection.ParameterSampler`.
+
+    If all of it is lists, none is drawn twice, and there are no more than there are.
+    """
+    lists = [values for values in space.values() if not hasattr(values, "rvs")]
+    if len(lists) == len(space):
+        number = min(number, int(np.prod([float(len(values)) for values in lists])))
+    return list(ParameterSampler(space, number, random_state=seed))
+
+
+def best_candidate(scores: np.ndarray) -> int:
+    """Give the number of the candidate of the highest mean, the first of those level.
+
+    Parameters
+    ----------
+    scores : array of shape (candidates, splits)
+    """
+    return int(scores.mean(axis=1).round(12).argmax())  # not by the last bit of a sum
+
+
+def refit(
+    pipeline: Pipeline,
+    parameters: Mapping[str, object],
+    X: np.ndarray,
+    y: np.ndarray,
+    *,
+    seed: int | None = None,
+) -> Pipeline:
+    """Fit the pipeline with such parameters to all rows."""
+    rows = np.arange(len(y))
+    task = Task(clone(pipeline).set_params(**parameters), network_seeds(seed, 1)[0], rows, rows)
+    (result,) = fit_and_score_side_by_side([task], X, y, jobs=1, return_estimator=True)
+    return result["estimator"]
+
+
+def _cv_results(candidates, scores):
+    mean = scores["test_score"].mean(axis=1)
+    results = {
+        "params": candidates,
+        "mean_test_score": mean,
+        "std_test_score": scores["test_score"].std(axis=1),
+        "rank_test_score": rankdata(-mean.round(12), method="min").astype(np.int32),
+        "mean_train_score": scores["train_score"].mean(axis=1),
+        "collapsed": scores["collapsed"].sum(axis=1),
+    }
+    for number, column in enumerate(scores["test_score"].T):
+        results[f"split{number}_test_score"] = column
+    for name in dict.fromkeys(name for candidate in candidates for name in candidate):
+        values = np.empty(len(candidates), object)  # one by one: a tuple is one value
+        for number, candidate in enumerate(candidates):
+            values[number] = candidate.get(name)
+        results[f"param_{name}"] = values
+    return results

@@ -1,0 +1,68 @@
+"""Predict: class and probability for every row of a table, by a network of `make tune`.
+
+The table has the columns that the network was tuned on, in that order or, with a header,
+by name; other columns of a table with a header are left alone.
+
+    $ make predict MODEL=results/tuned.keras DATA=new.csv
+    yes 12, no 8
+      written:   results/predictions.csv
+"""
+
+from pathlib import Path
+
+from experiments.harness.options import (
+    ALL_BUT_RESULTS,
+    add_experiment_options,
+    answer_mistakes,
+    script_parser,
+)
+
+
+def main(argv=None):
+    """Predict."""
+    parser = script_parser("predict", __doc__)
+    leave_out = [name for name in ALL_BUT_RESULTS if name != "data"]
+    add_experiment_options(parser, leave_out=leave_out)
+    parser.add_argument(
+        "--model", type=Path, default=Path("results/tuned.keras"), metavar="FILE",
+        help="a network of make tune (default: %(default)s)",
+    )  # fmt: skip
+    options = parser.parse_args(argv)
+    answer_mistakes("predict", lambda: _predict(options))
+
+
+def _predict(options):
+    from experiments.harness.takeaway import read_labels
+
+    labels = read_labels(options.model)
+
+    from experiments.harness import tables
+    from experiments.harness.dataset import read_rows
+
+    X, lines, sha256 = read_rows(options.data, labels["features"])
+    tables.check_folder(options.results)
+
+    import hashlib
+
+    import pandas as pd
+
+    from experiments.harness.provenance import provenance
+    from experiments.harness.takeaway import load_network, predict
+
+    label, probability = predict(load_network(options.model), labels["classes"], X)
+    second = labels["classes"][1]
+    table = pd.DataFrame({"line": lines, "class": label, f"probability of {second}": probability})
+    record = {
+        "model": {
+            "file": options.model.name,
+            "sha256": hashlib.sha256(options.model.read_bytes()).hexdigest(),
+        },
+        "data": {"file": options.data.name, "rows": len(X), "sha256": sha256},
+    } | provenance()
+    path = tables.write_table(options.results, "predictions", table, record)
+    print(", ".join(f"{name} {number}" for name, number in table["class"].value_counts().items()))
+    print(f"  written:   {path}")
+
+
+if __name__ == "__main__":
+    main()
