@@ -14,7 +14,7 @@ OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
           $(call option,EPOCHS,epochs) $(call option,SEED,seed) $(call option,JOBS,jobs) \
           $(call option,DATA,data) $(call option,TARGET,target) \
           $(call option,CANDIDATES,candidates) $(call option,SPACE,space) \
-          $(call option,MODEL,model) \
+          $(call option,MODEL,model) $(call option,SCHEDULER,scheduler) \
           $(call option,RESULTS,results) \
           $(call option,ENGINE,engine) $(call flag,CURVES,curves) $(call flag,VERBOSE,verbose)
 
@@ -24,8 +24,8 @@ OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Options: REPEATS FOLDS EPOCHS SEED JOBS DATA TARGET RESULTS ENGINE CURVES VERBOSE,"
-	@echo "  of make tune also CANDIDATES SPACE, of make predict MODEL,"
+	@echo "  Options: REPEATS FOLDS EPOCHS SEED JOBS DATA TARGET RESULTS ENGINE CURVES VERBOSE"
+	@echo "  SCHEDULER; of make tune also CANDIDATES SPACE; of make predict MODEL,"
 	@echo "  as in: make baseline REPEATS=5 SEED=1. Not every target takes them all."
 
 baseline: $(INSTALLED)  ## Cross-validate the network without dropout
@@ -88,7 +88,7 @@ lint: $(INSTALLED)  ## Check the style of the code
 
 lock: $(INSTALLED)  ## Write requirements.txt anew from pyproject.toml
 	@$(RUN) pip install --quiet uv
-	@$(VENV)/bin/uv pip compile pyproject.toml --quiet --extra test --universal \
+	@$(VENV)/bin/uv pip compile pyproject.toml --quiet --extra test --extra dask --universal \
 	    --python-version 3.11 --generate-hashes --upgrade \
 	    --custom-compile-command "make lock" --output-file requirements.txt
 

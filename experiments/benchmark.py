@@ -35,7 +35,7 @@ def main(argv=None):
     """Run and time the processes."""
     parser = script_parser("benchmark", __doc__)
     add_experiment_options(
-        parser, ("repeats", "folds", "jobs", "target", "engine", "curves", "verbose")
+        parser, ("repeats", "folds", "jobs", "scheduler", "target", "engine", "curves", "verbose")
     )
     for used_by_itself in ("--only", "--networks", "--jobs"):
         parser.add_argument(used_by_itself, help=SUPPRESS)

@@ -21,7 +21,7 @@ MONTE_CARLO_PASSES = 100
 def main(argv=None):
     """Train the hidden arm and look at its dropout layers."""
     parser = script_parser("evaluation", __doc__)
-    add_experiment_options(parser, leave_out=("engine", "curves", "verbose"))
+    add_experiment_options(parser, leave_out=("scheduler", "engine", "curves", "verbose"))
     options = parser.parse_args(argv)
     answer_mistakes("evaluation", lambda: _evaluation(options))
 

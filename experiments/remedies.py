@@ -20,7 +20,7 @@ TIMES_EPOCHS = (1, 2, 4)
 def main(argv=None):
     """Train the hidden arm at other learning rates and for longer."""
     parser = script_parser("remedies", __doc__)
-    add_experiment_options(parser, leave_out=("engine", "curves", "verbose"))
+    add_experiment_options(parser, leave_out=("scheduler", "engine", "curves", "verbose"))
     options = parser.parse_args(argv)
     answer_mistakes("remedies", lambda: _remedies(options))
 

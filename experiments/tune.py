@@ -73,6 +73,7 @@ def _tune(options):
 
     tables.check_folder(options.results)
 
+    from experiments.harness.cluster import computing_on
     from experiments.harness.pipeline import build_pipeline
     from experiments.harness.progress import progress_bar
     from experiments.harness.report import tuning_words
@@ -87,7 +88,8 @@ def _tune(options):
     outer, inner = nested_splits(
         data.X, data.y, folds=options.folds, inner_folds=options.inner_folds, seed=options.seed
     )
-    with progress_bar("tune", sum(map(len, inner)) * len(candidates)) as progress:
+    total = sum(map(len, inner)) * len(candidates)
+    with computing_on(options.scheduler), progress_bar("tune", total) as progress:
         tuning, tuned, best = nested_cross_validate(
             pipeline, candidates, data.X, data.y, outer, inner,
             seed=options.seed, jobs=options.jobs, progress=progress,

@@ -25,7 +25,7 @@ STACKED_SEEDS = 10
 def main(argv=None):
     """Cross-validate every arm with both engines and compare."""
     parser = script_parser("validate", __doc__)
-    add_experiment_options(parser, leave_out=("engine", "curves", "verbose"))
+    add_experiment_options(parser, leave_out=("scheduler", "engine", "curves", "verbose"))
     parser.set_defaults(repeats=5)
     options = parser.parse_args(argv)
     answer_mistakes("validate", lambda: _validate(options))

@@ -9,7 +9,7 @@ from pathlib import Path
 from experiments.harness.errors import InputError
 
 ALL_BUT_RESULTS = (
-    "repeats", "folds", "epochs", "seed", "jobs", "data", "target", "engine", "curves",
+    "repeats", "folds", "epochs", "seed", "jobs", "scheduler", "data", "target", "engine", "curves",
     "verbose",
 )  # fmt: skip
 
@@ -50,6 +50,8 @@ def add_experiment_options(
     add("--jobs", type=whole(1), default=os.cpu_count(), metavar="N",
         help="threads (stacked) or processes (scikit-learn); results do not depend on it "
              "(default: one per core, here %(default)s)")
+    add("--scheduler", metavar="ADDRESS",
+        help="train on the workers of a Dask cluster, as tcp://host:8786, instead of here")
     add("--data", type=Path, default=Path("data/sonar.csv"), metavar="FILE",
         help="a table of numbers and a class, separated by commas, semicolons or tabs, with "
              "a header or without (default: %(default)s)")

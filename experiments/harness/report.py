@@ -234,11 +234,17 @@ def _answers(results):
     first = claims[~claims.index.isin(tips.index)]
     (last,) = first[first["claim"].str.startswith("A single run")].to_dict("records")
     results_said = first[:3]
-    held = (results_said["these_verdict"] == "reproduced").sum()
+    held, against, close = (
+        (results_said["these_verdict"] == verdict).sum()
+        for verdict in ("reproduced", "contradicted", "too close to call")
+    )
+    in_a_word = "Yes" if held == len(results_said) else "Partly" if held else "No"
+    if close == len(results_said):
+        in_a_word = "It cannot be told"
     lines = [
         "**Does the tutorial reproduce?** "
-        + {0: "No", len(results_said): "Yes"}.get(held, "Partly")
-        + f": {held} of its {len(results_said)} results do, on these rows.",
+        f"{in_a_word}: of its {len(results_said)} results {held} reproduced, {against} "
+        f"contradicted, {close} too close to call, on these rows.",
         *(f"  - {row.claim}: *{row.these_verdict}*, {row.found}."
           for row in results_said.itertuples()),
         f"  - {last['claim']}: *{last['these_verdict']}*, {last['found']}.",

@@ -47,6 +47,8 @@ def cross_validate_arm(name: str, settings: Mapping[str, object], options: Names
     clock = _Clock()
     if options.curves and options.engine != "stacked":
         raise InputError("--curves needs --engine stacked")
+    if options.scheduler and options.engine != "stacked":
+        raise InputError("--scheduler needs --engine stacked")
 
     from experiments.harness.dataset import read_dataset
 
@@ -59,6 +61,7 @@ def cross_validate_arm(name: str, settings: Mapping[str, object], options: Names
 
     import pandas as pd
 
+    from experiments.harness.cluster import computing_on
     from experiments.harness.cross_validation import cross_validate, repeated_splits
     from experiments.harness.pipeline import build_pipeline
     from experiments.harness.progress import progress_bar
@@ -68,7 +71,7 @@ def cross_validate_arm(name: str, settings: Mapping[str, object], options: Names
     splits = repeated_splits(
         data.X, data.y, folds=options.folds, repeats=options.repeats, seed=options.seed
     )
-    with progress_bar(name, len(splits)) as progress:
+    with computing_on(options.scheduler), progress_bar(name, len(splits)) as progress:
         scores = cross_validate(
             pipeline, data.X, data.y, splits, engine=options.engine, jobs=options.jobs,
             return_curves=options.curves, progress=progress,

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from experiments.harness.backend import tf
+from experiments.harness.cluster import current_client, map_on_workers
 from experiments.harness.errors import Unstackable
 from experiments.harness.measures import measure
 from experiments.harness.pipeline import fitted_pipeline
@@ -69,35 +71,16 @@ def fit_and_score_side_by_side(
     Unstackable
         If a pipeline has a part that cannot be stacked; it names the part.
     """
-    stop = threading.Event()
-    running = []
-    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        try:
-            for group in _group(tasks):
-                started = time.perf_counter()
-                first = _Fold(tasks[group[0]], X, y)
-                classifier = clone(first.task.pipeline[-1]).set_params(random_state=None)
-                epochs, batch_size = classifier.training_parameters(len(first.task.train))
-                network = classifier.build(first.X_train, y[first.task.train])
-                plan = _plan(group, X.shape[0] * first.X_train.shape[1])
-                stack = Stack(network, len(plan[0]), batch_size, watched=return_curves)
-                positive = y == classifier.classes_[1]
-                build_time = time.perf_counter() - started
-                for numbers in plan:
-                    job = _Job(
-                        [tasks[number] for number in numbers], len(set(numbers)), stack, epochs,
-                        build_time / len(plan), return_estimator, dropout_passes, progress, stop,
-                    )  # fmt: skip
-                    running.append((numbers, pool.submit(_train_and_score, job, X, y, positive)))
-            finished = {
-                number: result
-                for numbers, future in running
-                for number, result in zip(numbers, future.result(), strict=True)
-            }
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    wanted = _Wanted(return_estimator, return_curves, dropout_passes)
+    if client := current_client():
+        results = _on_cluster(client, tasks, X, y, wanted, progress)
+    else:
+        results = _in_threads(tasks, X, y, wanted, jobs or os.cpu_count(), progress)
+    finished = {
+        number: result
+        for numbers, stack_results in results
+        for number, result in zip(numbers, stack_results, strict=True)
+    }
     if return_estimator:  # Keras models are built in the main thread
         for number, result in finished.items():
             result["estimator"] = _estimator(tasks[number], y, *result["estimator"])
@@ -116,18 +99,79 @@ class _Fold:
             self.X_test = self.transformers.transform(self.X_test)
 
 
-class _Job(NamedTuple):
-    """A stack's worth of tasks, and how to go about them."""
+class _Wanted(NamedTuple):
+    """What to return beside the scores."""
 
-    tasks: list[Task]
-    networks: int  # tasks, those that only fill the stack up left out
+    estimator: bool
+    curves: bool
+    dropout_passes: int
+
+
+class _Stack(NamedTuple):
+    """A stack made for a group of tasks, and what training it takes."""
+
     stack: Stack
     epochs: int
+    positive: np.ndarray  # of every row, whether it is of the second class
     build_time: float
-    return_estimator: bool
-    dropout_passes: int
-    progress: Callable[[float], None]
-    stop: threading.Event
+
+
+def _in_threads(tasks, X, y, wanted, jobs, progress):
+    """Train a stack in each thread, all stacks of a group with one compiled loop."""
+    stop = threading.Event()
+    running = []
+
+    def told(networks, share):
+        if stop.is_set():
+            raise KeyboardInterrupt
+        progress(share * networks)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            for group in _group(tasks):
+                first = _Fold(tasks[group[0]], X, y)
+                plan = _plan(group, len(X) * first.X_train.shape[1])
+                made = _make_stack(first, len(plan[0]), y, wanted)
+                made = made._replace(build_time=made.build_time / len(plan))
+                for numbers in plan:
+                    members = [tasks[number] for number in numbers]
+                    tell = partial(told, len(set(numbers)))
+                    future = pool.submit(_train_and_score, made, members, X, y, wanted, tell)
+                    running.append((numbers, future))
+            return [(numbers, future.result()) for numbers, future in running]
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _on_cluster(client, tasks, X, y, wanted, progress):
+    """Train the very same stacks, each where the scheduler sends it."""
+    plans = []
+    for group in _group(tasks):
+        first = _Fold(tasks[group[0]], X, y)
+        plans += _plan(group, len(X) * first.X_train.shape[1])
+    stacks = map_on_workers(
+        client, _make_train_and_score,
+        [([tasks[number] for number in numbers], wanted) for numbers in plans], (X, y),
+        finished=lambda i: progress(len(set(plans[i]))),
+    )  # fmt: skip
+    return list(zip(plans, stacks, strict=True))
+
+
+def _make_train_and_score(tasks, wanted, X, y):
+    made = _make_stack(_Fold(tasks[0], X, y), len(tasks), y, wanted)
+    return _train_and_score(made, tasks, X, y, wanted, lambda share: None)
+
+
+def _make_stack(first, copies, y, wanted):
+    started = time.perf_counter()
+    task = first.task
+    classifier = clone(task.pipeline[-1]).set_params(random_state=None)
+    epochs, batch_size = classifier.training_parameters(len(task.train))
+    network = classifier.build(first.X_train, y[task.train])
+    stack = Stack(network, copies, batch_size, watched=wanted.curves)
+    return _Stack(stack, epochs, y == classifier.classes_[1], time.perf_counter() - started)
 
 
 def _group(tasks):
@@ -155,11 +199,20 @@ def _plan(numbers, entries):
     return plan
 
 
-def _train_and_score(job, X, y, positive):
-    """Train a stack and score each of its copies; runs in a thread of its own."""
+def _train_and_score(made, tasks, X, y, wanted, progress):
+    """Train a stack and score each of its copies; runs in a thread of its own.
+
+    Parameters
+    ----------
+    progress : callable
+        Called with the share of the training done since the last call.
+    """
     started = time.perf_counter()
-    data, targets, in_train, in_test, kept = _assemble(job, X, y, positive)
-    copies = len(job.tasks)
+    stack = made.stack
+    data, targets, in_train, in_test, folds = _assemble(
+        tasks, stack, X, y, made.positive, wanted.estimator
+    )
+    copies = len(tasks)
     curves = []
 
     def score(probability):
@@ -170,37 +223,36 @@ def _train_and_score(job, X, y, positive):
         }
 
     def after(epochs, probabilities):
-        if job.stop.is_set():
-            raise KeyboardInterrupt
-        if job.stack.watched:
+        if stack.watched:
             curves.append(score(probabilities))
-        job.progress(job.networks * epochs / job.epochs)
+        progress(epochs / made.epochs)
 
-    generators = [np.random.default_rng(task.seed) for task in job.tasks]
-    weights = job.stack.train(
-        job.stack.initial_weights(generators), data, targets.astype(np.float32),
-        in_train.sum(axis=1), generators, epochs=job.epochs, after=after,
+    generators = [np.random.default_rng(task.seed) for task in tasks]
+    weights = stack.train(
+        stack.initial_weights(generators), data, targets.astype(np.float32),
+        in_train.sum(axis=1), generators, epochs=made.epochs, after=after,
     )  # fmt: skip
     trained = time.perf_counter()
-    scores = score(job.stack.predict(weights, data))
+    scores = score(stack.predict(weights, data))
     scores["collapsed"] = scores.pop("train_collapsed")
     del scores["test_collapsed"]  # one class may well be right for a few rows
-    if job.dropout_passes:
-        probability = job.stack.predict_with_dropout(weights, data, generators, job.dropout_passes)
+    if wanted.dropout_passes:
+        passes = wanted.dropout_passes
+        probability = stack.predict_with_dropout(weights, data, generators, passes)
         averaged = measure(targets, probability, in_test)
         scores |= {f"dropout_{key}": averaged[key] for key in ("score", "log_loss")}
-    weights = [stack.numpy() for stack in weights] if job.return_estimator else []
+    weights = [stacked.numpy() for stacked in weights] if wanted.estimator else []
     times = {
-        "build_time": job.build_time / copies,
+        "build_time": made.build_time / copies,
         "fit_time": (trained - started) / copies,
         "score_time": (time.perf_counter() - trained) / copies,
     }
     results = []
     for copy in range(copies):
         result = {key: value[copy] for key, value in scores.items()} | times
-        if job.return_estimator:
-            result["estimator"] = (kept[copy], [stack[copy] for stack in weights])
-        if job.stack.watched:
+        if wanted.estimator:
+            result["estimator"] = (folds[copy], [stacked[copy] for stacked in weights])
+        if stack.watched:
             result["curves"] = {
                 key: np.concatenate([part[key][:, copy] for part in curves])
                 for key in curves[0]
@@ -210,22 +262,22 @@ def _train_and_score(job, X, y, positive):
     return results
 
 
-def _assemble(job, X, y, positive):
+def _assemble(tasks, stack, X, y, positive, keep):
     """Lay the folds' rows side by side, training rows first, then test rows, then padding."""
-    most = max(len(task.train) + len(task.test) for task in job.tasks)
-    data = np.zeros((len(job.tasks), most, job.stack.features), np.float32)
-    targets, in_train, in_test = np.zeros((3, len(job.tasks), most), bool)
-    kept = []
-    for copy, task in enumerate(job.tasks):
+    most = max(len(task.train) + len(task.test) for task in tasks)
+    data = np.zeros((len(tasks), most, stack.features), np.float32)
+    targets, in_train, in_test = np.zeros((3, len(tasks), most), bool)
+    folds = []
+    for copy, task in enumerate(tasks):
         fold = _Fold(task, X, y)
-        if fold.X_train.shape[1] != job.stack.features:
+        if fold.X_train.shape[1] != stack.features:
             raise Unstackable("a pipeline whose steps leave the folds of different width")
         n, both = len(task.train), len(task.train) + len(task.test)
         data[copy, :n], data[copy, n:both] = fold.X_train, fold.X_test
         targets[copy, :n], targets[copy, n:both] = positive[task.train], positive[task.test]
         in_train[copy, :n], in_test[copy, n:both] = True, True
-        kept.append(fold if job.return_estimator else None)
-    return tf.constant(data), targets, in_train, in_test, kept
+        folds.append(fold if keep else None)
+    return tf.constant(data), targets, in_train, in_test, folds
 
 
 def _estimator(task, y, fold, weights):

@@ -7,6 +7,7 @@ import pandas as pd
 
 from experiments.harness import tables
 from experiments.harness.backend import keras
+from experiments.harness.cluster import computing_on
 from experiments.harness.cross_validation import cross_validate, repeated_splits
 from experiments.harness.dataset import Dataset
 from experiments.harness.model import build_network
@@ -47,7 +48,8 @@ def sweep(
     parts = _done_before(f"{name}-folds", record, options)
     sizes = [_size(one, data.X.shape[1]) for one in settings]
     todo = range(len(parts), len(settings))
-    with progress_bar(name, sum(sizes[number] for number in todo) * len(splits)) as progress:
+    total = sum(sizes[number] for number in todo) * len(splits)
+    with computing_on(options.scheduler), progress_bar(name, total) as progress:
         for number in todo:
             pipeline = build_pipeline(
                 settings[number], epochs=options.epochs, random_state=options.seed

@@ -1,0 +1,98 @@
+"""Train stacks on the workers of a Dask cluster, within a block that says so."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from experiments.harness.errors import InputError
+from experiments.harness.provenance import provenance
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_here = threading.local()
+
+
+@contextlib.contextmanager
+def computing_on(scheduler: str | None) -> Iterator[None]:
+    """Let the stacked engine train on a cluster within the block; None changes nothing.
+
+    Parameters
+    ----------
+    scheduler : str or None
+        Address of a running Dask scheduler, as in ``tcp://host:8786``.
+
+    Raises
+    ------
+    InputError
+        If `distributed` is not installed, nothing answers, there are no workers, or they
+        run another version of the code or the packages.
+    """
+    if scheduler is None:
+        yield
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InputError("--scheduler needs the package distributed") from error
+    try:
+        client = Client(scheduler, timeout=10, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"no Dask scheduler answers at {scheduler}") from error
+    with client:
+        theirs = client.run(provenance)
+        if not theirs:
+            raise InputError(f"the Dask scheduler at {scheduler} has no workers")
+        for worker, its in theirs.items():
+            if its != provenance():
+                raise InputError(
+                    f"the Dask worker {worker} runs another commit or other packages; "
+                    "its results could differ"
+                )
+        _here.client = client
+        try:
+            yield
+        finally:
+            _here.client = None
+
+
+def current_client() -> "Client | None":
+    """Give the connection that the block is in, if it is in one."""
+    return getattr(_here, "client", None)
+
+
+def map_on_workers(
+    client: "Client",
+    function: Callable,
+    arguments: Sequence[tuple],
+    shared: Sequence,
+    finished: Callable[[int], None],
+) -> list:
+    """Call ``function(*arguments[i], *shared)`` for every i, on the workers.
+
+    What a worker had under way when it died runs again on another.
+
+    Parameters
+    ----------
+    shared : sequence
+        What all calls need; it is sent to each worker once.
+    finished : callable
+        Called with i, as calls finish.
+
+    Returns
+    -------
+    list of results, in the order of the arguments
+    """
+    from distributed import as_completed
+
+    kept = [client.scatter(one, broadcast=True, hash=False) for one in shared]
+    futures = [client.submit(function, *each, *kept, pure=False) for each in arguments]
+    number = {future.key: i for i, future in enumerate(futures)}
+    try:
+        for future in as_completed(futures, loop=client.loop):
+            future.result()  # an error ends it here
+            finished(number[future.key])
+        return client.gather(futures)
+    finally:
+        client.cancel(futures)

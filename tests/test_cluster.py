@@ -1,0 +1,109 @@
+"""A Dask cluster gives the same tables, though a worker dies."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from experiments import baseline, tune
+from experiments.harness import cluster
+from experiments.harness.errors import InputError
+from tests.test_scripts import REPOSITORY
+
+OPTIONS = ["--epochs=100", f"--data={REPOSITORY / 'data' / 'sonar.csv'}"]
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def dask(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "dask", *arguments], cwd=REPOSITORY, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def workers():
+    """A scheduler and two workers of one thread on loopback."""
+    from distributed import Client
+
+    address = f"tcp://127.0.0.1:{free_port()}"
+    processes = [dask("scheduler", f"--port={address.rsplit(':')[-1]}", "--host=127.0.0.1",
+                      "--no-dashboard")]  # fmt: skip
+    processes += [
+        dask("worker", address, "--nthreads=1", "--no-nanny", "--no-dashboard", f"--name={name}")
+        for name in ("first", "second")
+    ]
+    try:
+        with Client(address, timeout=30, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+        yield address, processes[1:]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.filterwarnings("ignore")  # a connection that is lost is what the test is about
+def test_the_same_bytes_though_a_worker_is_killed(workers, tmp_path, monkeypatch):
+    address, processes = workers
+    real, killed = cluster.map_on_workers, []
+
+    def killing(client, *arguments, finished):
+        def told(i):
+            if not killed:  # the other stacks are still under way
+                os.kill(processes[0].pid, signal.SIGKILL)
+                killed.append(time.monotonic())
+            finished(i)
+
+        return real(client, *arguments, finished=told)
+
+    monkeypatch.setattr("experiments.harness.stacked_engine.map_on_workers", killing)
+    monkeypatch.setattr("experiments.harness.stacked_engine.STACK_COPIES", 4)
+    options = [*OPTIONS, "--folds=10", "--repeats=2"]  # six stacks
+    baseline.main([*options, f"--results={tmp_path / 'there'}", f"--scheduler={address}"])
+    assert processes[0].wait(10) == -signal.SIGKILL
+    assert processes[1].poll() is None
+    baseline.main([*options, f"--results={tmp_path / 'here'}"])
+    there, here = (tmp_path / where / "baseline.csv" for where in ("there", "here"))
+    assert there.read_bytes() == here.read_bytes()
+    assert pd.read_csv(there)["accuracy"].mean() > 0.75
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+def test_tuning_on_a_cluster_gives_the_same_bytes(workers, tmp_path):
+    options = [*OPTIONS, "--epochs=3", "--folds=2", "--inner-folds=2", "--candidates=2"]
+    tune.main([*options, f"--results={tmp_path / 'there'}", f"--scheduler={workers[0]}"])
+    tune.main([*options, f"--results={tmp_path / 'here'}"])
+    for name in ("tuning.csv", "tuned.csv"):
+        there, here = (tmp_path / where / name for where in ("there", "here"))
+        assert there.read_bytes() == here.read_bytes()
+
+
+def test_a_scheduler_that_does_not_answer_is_told(capsys, tmp_path, monkeypatch):
+    with pytest.raises(SystemExit) as caught:
+        baseline.main([*OPTIONS, "--scheduler=nowhere://x", f"--results={tmp_path}"])
+    assert caught.value.code == 2
+    assert "no Dask scheduler answers at nowhere://x" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with (
+        pytest.raises(InputError, match="needs the package distributed"),
+        cluster.computing_on("tcp://127.0.0.1:1"),
+    ):
+        pass
+
+
+def test_only_the_stacked_engine_has_a_cluster(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        baseline.main([*OPTIONS, "--scheduler=tcp://x:1", "--engine=scikit-learn",
+                       f"--results={tmp_path}"])  # fmt: skip
+    assert "--scheduler needs --engine stacked" in capsys.readouterr().err
