@@ -112,7 +112,8 @@ def test_the_settings_of_every_tip(sonar):
         ("better", ["worse", "too close to call", "too close to call"], "too close to call"),
         ("better", ["better", "worse"], "in part"),
         ("better", ["better", "did not train", "too close to call"], "reproduced"),
-        ("better", ["better", "did not train"], "did not train"),
+        ("better", ["better", "did not train", "did not train"], "reproduced"),
+        ("better", ["did not train"] * 2, "did not train"),
         ("worse", ["worse", "worse"], "reproduced"),
         ("worse", ["better", "too close to call"], "contradicted"),
         ("better", ["too close to call"] * 2, "too close to call"),
@@ -137,6 +138,7 @@ def test_tips_are_settled_by_their_rule(direction, verdicts, expected):
     assert claim["these_verdict"] == expected
     assert claim["new_verdict"] == "too close to call"
     trained = pairs[pairs["these_verdict"] != "did not train"]["difference"]
+    trained = trained if len(trained) else pairs["difference"]
     best = {"better": trained.max(), "worse": trained.min(), "neither": -0.2}[direction]
     assert claim["estimate"] == best
 

@@ -25,8 +25,8 @@ for the number of comparisons (Holm), so an interval may leave out zero where th
   must rank the three arms wrongly. Which order is right need not be known for that: the
   runs that do not show the commonest order are the fewest that can be wrong.
 - A *tip* is tried on several settings, each against one without it. Where half of the
-  networks on either side collapsed, the pair *did not train* and does not count; if half of
-  the pairs did not, nor does the tip. It is reproduced if at least one pair does as it says
+  networks on either side collapsed, the pair *did not train* and does not count; where no
+  pair did, the tip has no other verdict. It is reproduced if at least one pair does as it says
   and none the opposite; contradicted if none does as it says and at least half do the
   opposite; *in part* if some do and some do the opposite. That something *does nothing* is
   reproduced if every interval, at 95% for all together, lies within one point of zero."""
@@ -126,7 +126,7 @@ def mark_untrained(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def _tip_verdict(pairs, direction, question):
     verdicts = pairs[f"{question}_verdict"]
-    if 2 * (verdicts == FAILED).sum() >= len(pairs):
+    if (verdicts == FAILED).all():
         return FAILED
     trained = pairs[verdicts != FAILED]
     better, worse = ((verdicts == verdict).sum() for verdict in ("better", "worse"))

@@ -209,7 +209,11 @@ def plot_sweep(
     with plt.rc_context(STYLE):
         shape = len(panels), len(panels[0])
         figure, grid = plt.subplots(
-            *shape, figsize=(7.4, 0.6 + 2.6 * shape[0]), sharex=True, squeeze=False
+            *shape,
+            figsize=(7.4, 0.6 + 2.6 * shape[0]),
+            sharex=True,
+            sharey="row",
+            squeeze=False,
         )
         panels = [panel for row in panels for panel in row]
         for number, name in enumerate(dict.fromkeys(rows["lines"])):
@@ -231,7 +235,8 @@ def plot_sweep(
             axes.set_title(title)
             low, high = axes.get_ylim()
             if high - low < 8:  # noise should look small
-                axes.set_ylim((low + high) / 2 - 4, (low + high) / 2 + 4)
+                low, high = (low + high) / 2 - 4, (low + high) / 2 + 4
+            axes.set_ylim(low, min(high, 101))
         if not shares:
             grid[0, 0].set_xticks(range(len(values)), values)
         for axes in grid[-1]:
