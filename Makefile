@@ -13,7 +13,7 @@ flag = $(if $(and $(filter command,$(origin $1)),$(filter-out 0 no false,$($1)))
 OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
           $(call option,EPOCHS,epochs) $(call option,SEED,seed) $(call option,JOBS,jobs) \
           $(call option,DATA,data) $(call option,TARGET,target) \
-          $(call option,CANDIDATES,candidates) $(call option,SPACE,space) \
+          $(call option,CANDIDATES,candidates) $(call option,SPACE,space) $(call option,INNER_FOLDS,inner-folds) \
           $(call option,MODEL,model) $(call option,SCHEDULER,scheduler) \
           $(call option,RESULTS,results) \
           $(call option,ENGINE,engine) $(call flag,CURVES,curves) $(call flag,VERBOSE,verbose)
@@ -25,7 +25,7 @@ help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Options: REPEATS FOLDS EPOCHS SEED JOBS DATA TARGET RESULTS ENGINE CURVES VERBOSE"
-	@echo "  SCHEDULER; of make tune also CANDIDATES SPACE; of make predict MODEL,"
+	@echo "  SCHEDULER; of make tune also CANDIDATES SPACE INNER_FOLDS; of make predict MODEL,"
 	@echo "  as in: make baseline REPEATS=5 SEED=1. Not every target takes them all."
 
 baseline: $(INSTALLED)  ## Cross-validate the network without dropout
@@ -66,17 +66,17 @@ report: $(INSTALLED)  ## Write results/README.md out of the tables
 
 # At 30 repeats unless it is said otherwise.
 all: REPEATS := $(if $(filter command,$(origin REPEATS)),$(REPEATS),30)
-all: $(INSTALLED)  ## The arms, remedies, comparison, figures, report; 30 repeats (5 minutes)
+all: $(INSTALLED)  ## The arms, remedies, comparison, figures, report; 30 repeats (5 to 10 minutes)
 	@$(MAKE) --no-print-directory baseline visible hidden control REPEATS=$(REPEATS) CURVES=1
 	@$(MAKE) --no-print-directory remedies REPEATS=$(REPEATS)
 	@$(MAKE) --no-print-directory compare REPEATS=$(REPEATS)
 	@$(MAKE) --no-print-directory figures
 	@$(MAKE) --no-print-directory report
 
-validate: $(INSTALLED)  ## Hold the stacked engine to the tutorial's way (10 minutes)
+validate: $(INSTALLED)  ## Hold the stacked engine to the tutorial's way (10 to 30 minutes)
 	@$(RUN) experiments.validate $(OPTIONS)
 
-benchmark: $(INSTALLED)  ## Time both ways side by side (5 minutes, on an idle machine)
+benchmark: $(INSTALLED)  ## Time both ways side by side (5 to 15 minutes, on an idle machine)
 	@$(RUN) experiments.benchmark $(OPTIONS)
 
 test: $(INSTALLED)  ## Run the tests

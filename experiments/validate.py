@@ -11,7 +11,7 @@ about once in six runs.
     baseline: stacked 85.50%, scikit-learn 84.73%, difference +0.77 (standard error 0.86)
     ...
 
-It takes 10 minutes or more on 2 cores, nearly all of it the tutorial's way.
+It takes 10 to 30 minutes on 2 cores, nearly all of it the tutorial's way.
 """
 
 import sys
