@@ -126,7 +126,8 @@ def test_the_settings_of_every_tip(sonar):
 def test_tips_are_settled_by_their_rule(direction, verdicts, expected):
     pairs = pd.DataFrame(
         {
-            "tip": 1, "claim": "c", "direction": direction,
+            "tip": 1, "claim": "c", "direction": direction, "networks": 4,
+            "second_collapsed": [4 if verdict == "did not train" else 0 for verdict in verdicts],
             "difference": [0.1, -0.2, 0.0][: len(verdicts)],
             "these_low": -0.5, "these_high": 0.5, "new_low": -5.0, "new_high": 5.0,
             "these_family_low": [-1.5 if verdict == "too wide" else -0.8 for verdict in verdicts],
@@ -136,6 +137,8 @@ def test_tips_are_settled_by_their_rule(direction, verdicts, expected):
     )  # fmt: skip
     (claim,) = settle_tips(pairs).to_dict("records")
     assert claim["these_verdict"] == expected
+    failed = verdicts.count("did not train")
+    assert (f", {failed} did not train without it;" in claim["found"]) == (failed > 0)
     assert claim["new_verdict"] == "too close to call"
     trained = pairs[pairs["these_verdict"] != "did not train"]["difference"]
     trained = trained if len(trained) else pairs["difference"]

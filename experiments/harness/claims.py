@@ -90,7 +90,15 @@ def settle_tips(comparison: pd.DataFrame) -> pd.DataFrame:
         far = differences.abs() if direction == "neither" else sign * differences
         best = trained.loc[far.idxmax()]
         which = {"better": "best", "worse": "worst", "neither": "largest"}[direction]
-        failed = f", {counts[FAILED]} did not train" if FAILED in counts else ""
+        without = 2 * pairs["second_collapsed"] >= pairs["networks"]
+        failed = "".join(
+            f", {number} {FAILED}{where}"
+            for number, where in (
+                (counts.get(FAILED, 0) - without.sum(), ""),
+                (without.sum(), " without it"),
+            )
+            if number
+        )
         rows.append(
             {
                 "claim": f"Tip {tip}: {claim}",
