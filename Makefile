@@ -14,7 +14,7 @@ OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
           $(call option,EPOCHS,epochs) $(call option,SEED,seed) $(call option,JOBS,jobs) \
           $(call option,DATA,data) $(call option,TARGET,target) \
           $(call option,CANDIDATES,candidates) $(call option,SPACE,space) $(call option,INNER_FOLDS,inner-folds) \
-          $(call option,MODEL,model) $(call option,SCHEDULER,scheduler) \
+          $(call option,MODEL,model) $(call option,SCHEDULER,scheduler) $(call option,PART,part) \
           $(call option,RESULTS,results) \
           $(call option,ENGINE,engine) $(call flag,CURVES,curves) $(call flag,VERBOSE,verbose)
 
@@ -25,7 +25,7 @@ help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Options: REPEATS FOLDS EPOCHS SEED JOBS DATA TARGET RESULTS ENGINE CURVES VERBOSE"
-	@echo "  SCHEDULER; of make tune also CANDIDATES SPACE INNER_FOLDS; of make predict MODEL,"
+	@echo "  SCHEDULER; of make tune also CANDIDATES SPACE INNER_FOLDS; of make predict MODEL; of make validate PART,"
 	@echo "  as in: make baseline REPEATS=5 SEED=1. Not every target takes them all."
 
 baseline: $(INSTALLED)  ## Cross-validate the network without dropout

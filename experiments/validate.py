@@ -11,6 +11,9 @@ about once in six runs.
     baseline: stacked 85.50%, scikit-learn 84.73%, difference +0.77 (standard error 0.86)
     ...
 
+Then StackedSearchCV searches a small grid, and scikit-learn's GridSearchCV the same one on
+the same folds: they should rank its settings alike, within the noise of seeds.
+
 It takes 10 to 30 minutes on 2 cores, nearly all of it the tutorial's way.
 """
 
@@ -20,6 +23,11 @@ from experiments.harness.errors import InputError
 from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
 
 STACKED_SEEDS = 10
+GRID = {
+    "mlp__model__hidden_dropout": [0.0, 0.2, 0.5, 0.8],
+    "mlp__model__learning_rate": [0.01],
+    "mlp__model__momentum": [0.9],
+}
 
 
 def main(argv=None):
@@ -27,6 +35,8 @@ def main(argv=None):
     parser = script_parser("validate", __doc__)
     add_experiment_options(parser, leave_out=("scheduler", "engine", "curves", "verbose"))
     parser.set_defaults(repeats=5)
+    parser.add_argument("--part", choices=["engines", "search", "all"], default="all",
+                        help="what to hold to scikit-learn (default: %(default)s)")  # fmt: skip
     options = parser.parse_args(argv)
     answer_mistakes("validate", lambda: _validate(options))
 
@@ -41,11 +51,18 @@ def _validate(options):
     from experiments.harness import tables
 
     tables.check_folder(options.results)
+    if options.part != "engines":
+        _validate_search(options, data)
+    if options.part != "search":
+        _validate_engines(options, data)
 
+
+def _validate_engines(options, data):
     import numpy as np
     import pandas as pd
 
     from experiments.arms import ARMS
+    from experiments.harness import tables
     from experiments.harness.cross_validation import cross_validate, repeated_splits
     from experiments.harness.pipeline import build_pipeline
     from experiments.harness.progress import progress_bar
@@ -93,6 +110,73 @@ def _validate(options):
     print(f"  written:   {path}")
     if not all(row["within_two"] for row in rows):
         sys.exit("validate: a difference lies beyond two standard errors")
+
+
+def _validate_search(options, data):
+    """Search a small grid with `StackedSearchCV` and `GridSearchCV`, on the same folds."""
+    import numpy as np
+    import pandas as pd
+    from sklearn.model_selection import GridSearchCV
+
+    from experiments.harness import tables
+    from experiments.harness.cross_validation import repeated_splits
+    from experiments.harness.pipeline import build_pipeline
+    from experiments.harness.provenance import provenance
+    from experiments.harness.search import StackedSearchCV
+    from experiments.harness.statistics import holm, t_estimate
+
+    splits = repeated_splits(data.X, data.y, folds=options.folds, repeats=1, seed=options.seed)
+
+    class Folds:  # as they are, for either
+        def split(self, X, y=None, groups=None):
+            return iter(splits)
+
+        def get_n_splits(self, X=None, y=None, groups=None):
+            return len(splits)
+
+    pipeline = build_pipeline({}, epochs=options.epochs, random_state=options.seed)
+    ours = StackedSearchCV(
+        pipeline, GRID, cv=Folds(), random_state=options.seed, jobs=options.jobs
+    ).fit(data.X, data.y)
+    theirs = GridSearchCV(pipeline, GRID, cv=Folds(), n_jobs=options.jobs, refit=False)
+    theirs.fit(data.X, data.y)
+    rows, p_values = [], []
+    for number, candidate in enumerate(theirs.cv_results_["params"]):
+        place = ours.cv_results_["params"].index(candidate)
+        by_fold = [
+            [results.cv_results_[f"split{fold}_test_score"][at] for fold in range(len(splits))]
+            for results, at in ((ours, place), (theirs, number))
+        ]
+        difference = np.subtract(*by_fold)
+        error = difference.std(ddof=1) / np.sqrt(len(splits))
+        p_values.append(t_estimate(difference).p)
+        rows.append(
+            {
+                "hidden_dropout": candidate["mlp__model__hidden_dropout"],
+                "folds": len(splits),
+                "stacked_search": np.mean(by_fold[0]),
+                "grid_search": np.mean(by_fold[1]),
+                "difference": difference.mean(),
+                "standard_error": error,
+            }
+        )
+        print(
+            f"search, {rows[-1]['hidden_dropout']:.0%} dropout: StackedSearchCV "
+            f"{np.mean(by_fold[0]):.2%}, GridSearchCV {np.mean(by_fold[1]):.2%}, difference "
+            f"{100 * difference.mean():+.2f} (standard error {100 * error:.2f})",
+            flush=True,
+        )
+    record = {
+        "epochs": options.epochs,
+        "seed": options.seed,
+        "grid": GRID,
+        "data": data.origin(),
+    } | provenance()
+    table = pd.DataFrame(rows).assign(p_holm=holm(p_values))
+    path = tables.write_table(options.results, "validation-search", table, record)
+    print(f"  written:   {path}")
+    if table["p_holm"].min() < 0.05:
+        sys.exit("validate: the searches differ by more than the noise of seeds")
 
 
 if __name__ == "__main__":

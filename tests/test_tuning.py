@@ -9,8 +9,9 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from experiments import figures, predict, tune
+from experiments import figures, predict, tune, validate
 from experiments.harness import takeaway
 from experiments.harness.backend import keras
 from experiments.harness.dataset import read_rows
@@ -23,6 +24,7 @@ from experiments.harness.search import (
     score_candidates,
 )
 from experiments.harness.tuning import nested_splits
+from tests.conftest import SONAR
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras, when saving
 UNITS, DROPOUT = "mlp__model__hidden_units", "mlp__model__hidden_dropout"
@@ -78,6 +80,19 @@ def test_the_search_can_be_cross_validated(sonar):
     assert ((scores > 0.4) & (scores <= 1)).all()
 
 
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks(
+    [
+        StackedSearchCV(
+            build_pipeline({"hidden_units": (8,), "learning_rate": 0.1}, epochs=20),
+            {DROPOUT: [0.0]}, n_iter=1, cv=2, random_state=0, jobs=1,
+        )
+    ]
+)  # fmt: skip
+def test_the_search_passes_scikit_learn_s_checks(estimator, check):
+    check(estimator)
+
+
 def test_the_search_refuses_three_classes(sonar):
     with pytest.raises(ValueError, match="binary"):
         StackedSearchCV(pipeline(), SPACE).fit(sonar.X, np.arange(208) % 3)
@@ -89,6 +104,18 @@ def test_a_clear_winner_wins_as_in_a_grid_search(sonar):
     ours = StackedSearchCV(pipeline(20), grid, cv=folds, random_state=0).fit(sonar.X, sonar.y)
     theirs = GridSearchCV(pipeline(20), grid, cv=folds).fit(sonar.X, sonar.y)
     assert ours.best_params_ == theirs.best_params_
+
+
+def test_the_search_is_held_to_a_grid_search(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(validate, "GRID", {"mlp__model__hidden_dropout": [0.0, 0.9]})
+    validate.main(["--part=search", "--folds=3", "--epochs=10", "--jobs=1",
+                   f"--data={SONAR}", f"--results={tmp_path}"])  # fmt: skip
+    table = pd.read_csv(tmp_path / "validation-search.csv")
+    assert table["hidden_dropout"].tolist() == [0, 0.9]
+    assert (table["p_holm"] >= 0.05).all()
+    for column in ("stacked_search", "grid_search"):
+        assert table[column][0] > table[column][1]
+    assert "validation-search.csv" in capsys.readouterr().out
 
 
 def test_candidates_are_scored_as_they_would_be_alone(sonar):

@@ -92,6 +92,15 @@ FILES = {
         "the stacked one), their `difference`, its "
         "`standard_error` (from the differences by fold), `within_two` of it",
     ),
+    "validation-search.csv": (
+        "setting of a small grid",
+        "mean accuracy over folds by `StackedSearchCV` and by `GridSearchCV`, their "
+        "`difference`, its `standard_error`, p after Holm's correction",
+    ),
+    "predictions.csv": (
+        "row of the table",
+        "its `line` in the file, `class`, and the probability of the second class",
+    ),
     "benchmark.csv": (
         "way and number of networks",
         "`process_seconds` of the whole process, `training_seconds` of it, "
@@ -355,6 +364,18 @@ def _validation_table(results):
             f"| {row.experiment} | {row.repeats} | {row.stacked:.2%} | {row.scikit_learn:.2%} "
             f"| {100 * row.difference:+.2f} | {100 * row.standard_error:.2f} |"
         )
+    if (results / "validation-search.csv").exists():
+        lines += [
+            "\nA small grid on the same folds, by `StackedSearchCV` and by `GridSearchCV`:\n",
+            "| dropout on the hidden layers | stacked | grid search | difference, points "
+            "| standard error |",
+            "|---|---|---|---|---|",
+        ]
+        for row in tables.read_table(results, "validation-search").itertuples():
+            lines.append(
+                f"| {row.hidden_dropout:.0%} | {row.stacked_search:.2%} | {row.grid_search:.2%} "
+                f"| {100 * row.difference:+.2f} | {100 * row.standard_error:.2f} |"
+            )
     return "\n".join(lines) + "\n"
 
 

@@ -7,6 +7,7 @@ from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.model_selection import ParameterSampler, StratifiedKFold
 from sklearn.pipeline import Pipeline
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from experiments.harness.cross_validation import network_seeds
@@ -107,6 +108,7 @@ class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             Class labels, two of them.
         """
         X, y = validate_data(self, X, y)
+        check_classification_targets(y)
         self.classes_ = np.unique(y)
         if len(self.classes_) != 2:
             raise ValueError(
