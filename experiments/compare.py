@@ -3,8 +3,8 @@
 Runs the arms that have no results yet, with the options of those that have. Then every
 pair is compared fold by fold, two questions apart: *on these 208 returns*, averaged over
 splits and seeds (more repeats sharpen the answer), and *for new returns* (they cannot; 208
-rows decide). A verdict is
-better or worse where p < 0.05 after Holm's correction over the family of pairs.
+rows decide). A verdict is better or worse where p < 0.05 after Holm's correction over the
+family of pairs.
 
 For context, on the same splits: always guessing the commoner class, and scikit-learn's
 support vector machine (RBF kernel, default settings).
@@ -72,7 +72,7 @@ def _compare(options, default):
     records = {name: tables.read_record(options.results, name) for name in ARMS}
     check_comparable(records)
     record = records["baseline"]
-    if record["data"] | {"file": ""} != data.origin() | {"file": ""}:
+    if tables.data_identity(record) != tables.data_identity({"data": data.origin()}):
         raise InputError(
             f"the tables in {options.results} are not of {options.data}; "
             "say of which with --data, or run the arms again"
@@ -92,8 +92,11 @@ def _compare(options, default):
     origin = {key: record[key] for key in ("repeats", "folds", "epochs", "seed", "data",
                                            "splits_sha256", "engine", "versions")}  # fmt: skip
     origin["commit"] = provenance()["commit"]
-    compared = [*ARMS, *(["remedies"] if (options.results / "remedies.csv").exists() else [])]
-    origin["tables"] = {name: tables.checksum(options.results, name) for name in compared}
+    origin["tables"] = {
+        name: checksum
+        for name in (*ARMS, "remedies")
+        if (checksum := tables.checksum(options.results, name))
+    }
     tables.write_table(options.results, "context", context, origin)
     comparison = pd.concat(families, ignore_index=True)
     comparison.insert(0, "family", comparison.pop("family"))

@@ -66,7 +66,7 @@ def _validate_engines(options, data):
     from experiments.harness.cross_validation import cross_validate, repeated_splits
     from experiments.harness.pipeline import build_pipeline
     from experiments.harness.progress import progress_bar
-    from experiments.harness.provenance import provenance
+    from experiments.harness.run import record_of
 
     splits = repeated_splits(
         data.X, data.y, folds=options.folds, repeats=options.repeats, seed=options.seed
@@ -101,11 +101,7 @@ def _validate_engines(options, data):
             f"(standard error {100 * row['standard_error']:.2f})",
             flush=True,
         )
-    record = {
-        "epochs": options.epochs,
-        "seed": options.seed,
-        "data": data.origin(),
-    } | provenance()
+    record = record_of("validation", options, data, splits, stacked_seeds=STACKED_SEEDS)
     path = tables.write_table(options.results, "validation", pd.DataFrame(rows), record)
     print(f"  written:   {path}")
     if not all(row["within_two"] for row in rows):
@@ -121,7 +117,7 @@ def _validate_search(options, data):
     from experiments.harness import tables
     from experiments.harness.cross_validation import repeated_splits
     from experiments.harness.pipeline import build_pipeline
-    from experiments.harness.provenance import provenance
+    from experiments.harness.run import record_of
     from experiments.harness.search import StackedSearchCV
     from experiments.harness.statistics import holm, t_estimate
 
@@ -166,12 +162,7 @@ def _validate_search(options, data):
             f"{100 * difference.mean():+.2f} (standard error {100 * error:.2f})",
             flush=True,
         )
-    record = {
-        "epochs": options.epochs,
-        "seed": options.seed,
-        "grid": GRID,
-        "data": data.origin(),
-    } | provenance()
+    record = record_of("validation-search", options, data, splits, grid=GRID)
     table = pd.DataFrame(rows).assign(p_holm=holm(p_values))
     path = tables.write_table(options.results, "validation-search", table, record)
     print(f"  written:   {path}")

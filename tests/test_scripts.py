@@ -132,6 +132,19 @@ def test_a_broken_table_of_another_arm_is_told_before_the_training(tmp_path, cap
     assert not (tmp_path / "baseline.csv").exists()
 
 
+@pytest.mark.parametrize("text", ["{", "{}", None])
+def test_a_broken_record_of_another_arm_is_told_before_the_training(tmp_path, capsys, text):
+    run("hidden", tmp_path)
+    (tmp_path / "hidden.json").unlink()
+    if text is not None:
+        (tmp_path / "hidden.json").write_text(text)
+    with pytest.raises(SystemExit) as caught:
+        run("baseline", tmp_path)
+    assert caught.value.code == 2
+    assert "hidden.json" in capsys.readouterr().err
+    assert not (tmp_path / "baseline.csv").exists()
+
+
 def test_help_explains_every_option():
     text = run_as_a_process("experiments.hidden", "--help").stdout
     for option in ["repeats", "folds", "epochs", "seed", "jobs", "data", "results", "engine"]:

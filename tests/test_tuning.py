@@ -194,6 +194,13 @@ def test_the_columns_are_found_by_name(own, tmp_path):
         read_rows(tmp_path / "narrow.csv", list(frame.columns))
 
 
+def test_columns_without_names_are_not_left_out(tmp_path):
+    (tmp_path / "wide.csv").write_text("1,2,3\n")
+    assert read_rows(tmp_path / "wide.csv", [f"column {n}" for n in (1, 2, 3)])[0].shape == (1, 3)
+    with pytest.raises(InputError, match="has 3 columns, the network was trained on 2"):
+        read_rows(tmp_path / "wide.csv", ["column 1", "column 2"])
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive", "foreign", "broken"])
 def test_a_broken_network_is_refused(tmp_path, own, capsys, content):
     path = tmp_path / "net.keras"

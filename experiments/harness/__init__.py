@@ -10,8 +10,8 @@ search            the best of many candidates, all their networks in stacks
 takeaway          a trained network as one file
 options           the command line that every script shares
 cross_validation  the same splits, clones and scores as scikit-learn's, by either engine
-cluster           stacks on the workers of a Dask cluster
 stacked_engine    fit and score the networks of many folds in stacks
+cluster           calls on the workers of a Dask cluster
 stack             many independent copies of one Keras model as one Keras model
 pipeline          StandardScaler → KerasClassifier; the one place that knows scikeras
 model             the one model builder

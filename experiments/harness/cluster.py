@@ -1,4 +1,4 @@
-"""Train stacks on the workers of a Dask cluster, within a block that says so."""
+"""Call functions on the workers of a Dask cluster, within a block that says so."""
 
 import contextlib
 import threading
@@ -41,11 +41,11 @@ def computing_on(scheduler: str | None) -> Iterator[None]:
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {scheduler}") from error
     with client:
-        theirs = client.run(provenance)
+        ours, theirs = provenance(), client.run(provenance)
         if not theirs:
             raise InputError(f"the Dask scheduler at {scheduler} has no workers")
         for worker, its in theirs.items():
-            if its != provenance():
+            if its != ours:
                 raise InputError(
                     f"the Dask worker {worker} runs another commit or other packages; "
                     "its results could differ"

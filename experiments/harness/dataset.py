@@ -12,8 +12,6 @@ import numpy as np
 from experiments.harness.errors import InputError
 
 MISSING = {"", "?", "na", "n/a", "nan", "null", "none"}
-
-
 DELIMITERS = ("\t", ";", ",")  # the first of them that the first line has
 
 
@@ -104,7 +102,9 @@ def read_rows(path: Path, features: Sequence[str]) -> tuple[np.ndarray, list[int
     content, text = _read(path)
     lines, rows = _parse(path, text, fewest=1)
     names, _, lines, rows = _header(path, lines, rows, labelled=False)
-    if set(features) <= set(names):  # perhaps in another order, or among others
+    if names != _numbered(names) and set(features) <= set(
+        names
+    ):  # perhaps in another order, or among others
         rows = [[row[names.index(name)] for name in features] for row in rows]
         names = list(features)
     if len(names) != len(features):
@@ -171,7 +171,7 @@ def _header(path, lines, rows, target=None, labelled=True):
             if names.count(name) > 1:
                 raise InputError(f"{path}: two columns are named {_short(name)}; rename one")
     else:
-        names = [f"column {number}" for number in range(1, len(names) + 1)]
+        names = _numbered(names)
     if target is None:
         place = len(names) - 1
     elif target in names:
@@ -212,6 +212,11 @@ def _check_number(path, line, place, name, cell):
         raise InputError(f"{where}: {_short(cell)} is not a number{comma}")
     if not np.isfinite(float(cell)):
         raise InputError(f"{where}: {_short(cell)} is not a finite number")
+
+
+def _numbered(names):
+    """Name the columns of a table that has no header."""
+    return [f"column {number}" for number in range(1, len(names) + 1)]
 
 
 def _is_number(cell):

@@ -60,14 +60,14 @@ def write_arm(
     """
     path = folder / f"{folds['experiment'].iloc[0]}.csv"
     with _locked(folder):
-        _write(path, _csv(folds[FOLD_COLUMNS]))
-        _update_curves(folder, path.stem, curves)
-        _write(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
         arms = {
             name: other
             for name, other in read_others(folder, path.stem).items()
-            if _data_of(folder, name) == record["data"]
+            if data_identity(read_record(folder, name, "data")) == data_identity(record)
         } | {path.stem: folds}
+        _write(path, _csv(folds[FOLD_COLUMNS]))
+        _update_curves(folder, path.stem, curves, arms)
+        _write(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
         published = read_published(record["data"]["sha256"])
         summary = summarise([arms[name] for name in ARMS if name in arms], published)
         _write(folder / "summary.csv", _csv(summary))
@@ -103,13 +103,13 @@ def read_others(folder: Path, experiment: str) -> dict[str, pd.DataFrame]:
     Raises
     ------
     InputError
-        If a file of that name is not such a table.
+        If a file of that name is not such a table, or has no record of its data.
     """
-    return {
-        name: read_arm(folder, name)
-        for name in ARMS
-        if name != experiment and (folder / f"{name}.csv").exists()
-    }
+    names = [name for name in ARMS if name != experiment and (folder / f"{name}.csv").exists()]
+    arms = {name: read_arm(folder, name) for name in names}
+    for name in names:
+        read_record(folder, name, "data")
+    return arms
 
 
 def read_record(folder: Path, name: str, key: str = "splits_sha256") -> dict:
@@ -141,6 +141,11 @@ def checksum(folder: Path, name: str) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
 
 
+def data_identity(record: dict) -> dict:
+    """Give what a record says of its data, but for the name of the file."""
+    return record["data"] | {"file": ""}
+
+
 def read_table(folder: Path, name: str) -> pd.DataFrame:
     """Read any other table.
 
@@ -163,11 +168,6 @@ def read_published(sha256: str = SONAR_SHA256) -> pd.DataFrame:
     """
     published = pd.read_csv(PUBLISHED, dtype={"edition": str})
     return published if sha256 == SONAR_SHA256 else published[:0]
-
-
-def _data_of(folder, name):
-    path = folder / f"{name}.json"
-    return json.loads(path.read_text())["data"] if path.exists() else None
 
 
 def summarise(arms: list[pd.DataFrame], published: pd.DataFrame) -> pd.DataFrame:
@@ -203,11 +203,12 @@ def _locked(folder):
         os.close(descriptor)
 
 
-def _update_curves(folder, experiment, curves):
-    """Keep an arm's learning curves and their summary in step with its table."""
+def _update_curves(folder, experiment, curves, arms):
+    """Keep an arm's learning curves and their summary in step with the tables of its data."""
     single, together = folder / f"{experiment}-curves.csv", folder / "curves.csv"
     others = [read_table(folder, "curves")] if together.exists() else []
-    others = [table[table["experiment"] != experiment] for table in others]
+    kept = set(arms) - {experiment}
+    others = [table[table["experiment"].isin(kept)] for table in others]
     if curves is None:  # those there are of an earlier table
         single.unlink(missing_ok=True)
     else:
