@@ -9,7 +9,7 @@ from experiments.harness import stack as stack_module
 from experiments.harness.backend import keras, tf
 from experiments.harness.errors import Unstackable
 from experiments.harness.model import build_network
-from experiments.harness.stack import Stack, stack_network
+from experiments.harness.stack import Stack, blueprint, dropout, hyperparameters
 
 META = {"n_features_in_": 60}
 CONTROL = {"max_norm": 3, "learning_rate": 0.1, "momentum": 0.9}
@@ -115,6 +115,70 @@ def test_an_epoch_shows_every_row_once():
     assert np.array_equal(np.concatenate(parts), orders)
 
 
+def test_copies_of_other_hyperparameters_end_where_keras_fit_ends(sonar):
+    """Each by itself: rates, bounds and all else are read from three different networks."""
+    networks = [
+        build_network(META, max_norm=max_norm, learning_rate=rate, momentum=momentum)
+        for max_norm, rate, momentum in ((0.5, 0.01, 0.9), (1, 0.05, 0.5), (3, 0.1, 0.0))
+    ]
+    assert len({blueprint(network) for network in networks}) == 1
+    X, y = np.stack([sonar.X] * 3), np.stack([sonar.y == "R"] * 3)
+    stack = Stack(networks[1], 3, batch_size=208)  # a batch an epoch: no order to differ in
+    start = stack.initial_weights(generators(3))
+    trained = stack.train(
+        start, X, y, [208] * 3, generators(3), epochs=20,
+        own=[hyperparameters(network) for network in networks],
+    )  # fmt: skip
+    for i, network in enumerate(networks):
+        network.set_weights([weights[i] for weights in start])
+        network.fit(X[i], y[i], batch_size=208, epochs=20, verbose=0)
+        for stacked, expected in zip(trained, network.get_weights(), strict=True):
+            np.testing.assert_allclose(stacked[i], expected, atol=1e-4)
+
+
+def test_every_copy_drops_at_its_own_rate():
+    X, _ = random_data([400] * 3)
+    rates = [(0.001, 0.001), (0.5, 0.001), (0.001, 0.9)]
+    networks = [
+        build_network(META, visible_dropout=visible, hidden_dropout=hidden)
+        for visible, hidden in rates
+    ]
+    stack = Stack(networks[0], 3, batch_size=16)
+    weights = stack.initial_weights(generators(3))
+    own = [hyperparameters(network) for network in networks]
+    assert [each.dropout for each in own] == [[v, h, h] for v, h in rates]
+
+    def moved(own):
+        mean = stack.predict_with_dropout(weights, X, generators(3), passes=1, own=own)
+        return np.abs(mean - stack.predict(weights, X)).mean(axis=1)
+
+    one, half, most = moved(own)
+    assert one < 0.1 * half < 0.1 * most
+    assert (moved(None) < 0.1 * half).all()  # the first network's, for all
+
+
+def test_networks_that_differ_otherwise_share_no_stack():
+    others = [
+        {"hidden_units": (60,)},
+        {"hidden_units": (60, 31)},
+        {"hidden_dropout": 0.1},
+        {"visible_dropout": 0.1},
+        {"max_norm": 3},
+    ]
+    networks = [build_network(META, **each) for each in [{}, *others]]
+    networks += [build_network({"n_features_in_": 61}), everything_else()]
+    for loss in ("mse", keras.losses.BinaryCrossentropy(label_smoothing=0.2)):
+        networks.append(compiled(L.Dense(**OUT), loss=loss))
+    networks.append(compiled(L.Dense(**OUT), optimizer=SGD(0.1, nesterov=True)))
+    schedule = keras.optimizers.schedules.ExponentialDecay
+    for rate in (0.1, 0.2):
+        networks.append(compiled(L.Dense(**OUT), optimizer=SGD(schedule(rate, 10, 0.5))))
+    assert len({blueprint(network) for network in networks}) == len(networks)
+    same = [compiled(L.Dense(**OUT, name="other"), optimizer=SGD(rate)) for rate in (0.1, 0.2)]
+    same.append(compiled(L.Dropout(0.0), L.Dense(**OUT)))
+    assert len({blueprint(network) for network in same}) == 1
+
+
 @pytest.mark.parametrize("settings", [CONTROL, HIDDEN], ids=["control", "hidden"])
 def test_copies_are_independent(settings):
     rows = [40, 40, 40]
@@ -153,22 +217,26 @@ def test_max_norm_holds_for_every_copy_s_hidden_kernels_and_nowhere_else():
     assert held[2].max() > 0.9
 
 
-def test_dropout_masks_differ_drop_the_right_share_and_are_gone_at_evaluation():
-    network = stack_network(build_network(META, visible_dropout=0.3), copies=4)
-    dropout = network.layers[0]
-    ones = tf.ones((4, 500, 60))
-    state = [tf.constant([5, 0], variable.dtype) for variable in network.non_trainable_variables]
-    first, after = dropout.stateless_call([], state, ones, training=True)
-    second, _ = dropout.stateless_call([], after, ones, training=True)
-    first, second = np.array(first), np.array(second)
-    assert np.unique(first).tolist() == pytest.approx([0, 1 / 0.7])
-    for one in first:
-        assert (one == 0).mean() == pytest.approx(0.3, abs=0.01)
-    for other in (first[1], first[2], first[3], second[0]):
+def test_dropout_masks_differ_and_drop_each_copy_s_own_share():
+    rates = [0.3, 0.3, 0.3, 0.8]
+    ones, rate_of_each = tf.ones((4, 500, 60)), tf.constant(rates, tf.float64)
+    first, second = (np.array(dropout(ones, rate_of_each, tf.constant([5, i]))) for i in (0, 1))
+    for one, rate in zip(first, rates, strict=True):
+        assert (one == 0).mean() == pytest.approx(rate, abs=0.01)
+        assert np.unique(one).tolist() == pytest.approx([0, 1 / (1 - rate)])
+    for other in (first[1], first[2], second[0]):
         agreement = ((first[0] == 0) == (other == 0)).mean()
         assert agreement == pytest.approx(0.3**2 + 0.7**2, abs=0.01)  # that of chance
-    still, _ = dropout.stateless_call([], state, ones, training=False)
-    assert np.array_equal(still, ones)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.2, 0.3, 0.7])
+def test_at_one_rate_dropout_is_keras_own(rate):
+    """To the bit: Keras draws the mask of a seed that it has not drawn from yet."""
+    layer = keras.layers.Dropout(rate, seed=7)
+    X, _ = random_data([50, 50, 50])
+    expected = layer(X, training=True)
+    ours = dropout(tf.constant(X), tf.constant([rate] * 3, tf.float64), tf.constant([7, 0]))
+    assert np.array_equal(ours, expected)
 
 
 def test_dropout_acts_in_training_and_its_masks_follow_the_seeds():
@@ -268,7 +336,7 @@ def test_a_functional_model_is_refused():
     inputs = keras.Input((60,))
     network = keras.Model(inputs, L.Dense(1)(inputs))
     with pytest.raises(Unstackable, match="Functional"):
-        stack_network(network, 2)
+        hyperparameters(network)
 
 
 def test_copies_of_unequal_numbers_of_batches_are_refused():

@@ -1,4 +1,4 @@
-"""Many independent copies of one Keras model, as one Keras model.
+"""Many independent copies of one Keras model, as one model.
 
 A cross-validation trains the same small network again and again on slightly different
 rows. Here the copies lie side by side along a leading axis: a Dense kernel becomes
@@ -7,11 +7,14 @@ One step of training moves every copy on, and the whole of training is one compi
 
 No copy sees another: each has its own rows, order of rows, initial weights and dropout
 masks, and the loss is the sum of the copies' losses, so the gradient of a copy's weights
-is that of its own loss. What is summed over a whole array in training, as a gradient
+is that of its own loss. Each may have dropout rates, max-norms, a learning rate and a
+momentum of its own, too. What is summed over a whole array in training, as a gradient
 clipped by its norm would be, has no stacked form and is refused.
 """
 
+import json
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +22,6 @@ from experiments.harness.backend import keras, tf
 from experiments.harness.errors import Unstackable
 
 ELEMENTWISE = (
-    keras.layers.Dropout,
     keras.layers.Activation,
     keras.layers.ReLU,
     keras.layers.LeakyReLU,
@@ -34,42 +36,26 @@ ORDER_ENTRIES = 2**18  # row numbers handed to the compiled loop at a time, 1 Mi
 PREDICT_ENTRIES = 2**21  # activations of the widest layer at a time, 8 MiB
 
 
-class StackedDense(keras.layers.Layer):
-    """The Dense layers of many copies: (copies, rows, inputs) → (copies, rows, units).
+class Hyperparameters(NamedTuple):
+    """What may differ between copies of one stack.
 
-    Parameters
+    Of one network, numbers; of a stack, arrays of these with a leading axis of copies.
+
+    Attributes
     ----------
-    dense : keras.layers.Dense
-        Built; gives units, activation, bias and constraints.
+    dropout : tuple of float
+        Rate of each Dropout layer that drops anything.
+    max_norm : tuple of float
+        Largest norm of each MaxNorm constraint, in the order of the weights.
+    learning_rate : float
+        0 if the optimiser follows a schedule, which all copies then share.
+    momentum : float
     """
 
-    def __init__(self, dense: keras.layers.Dense):
-        super().__init__(name=dense.name)
-        self.units = dense.units
-        self.activation = dense.activation
-        self.use_bias = dense.use_bias
-        self.kernel_constraint = _stacked_constraint(dense, dense.kernel_constraint)
-        self.bias_constraint = _stacked_constraint(dense, dense.bias_constraint)
-
-    def build(self, input_shape):
-        """Create a kernel (copies, inputs, units) and a bias (copies, units)."""
-        copies, _, inputs = input_shape
-        self.kernel = self.add_weight(
-            shape=(copies, inputs, self.units),
-            initializer="zeros",
-            constraint=self.kernel_constraint,
-        )
-        if self.use_bias:
-            self.bias = self.add_weight(
-                shape=(copies, self.units), initializer="zeros", constraint=self.bias_constraint
-            )
-
-    def call(self, inputs):
-        """Multiply each copy's rows by its own kernel."""
-        outputs = keras.ops.matmul(inputs, self.kernel)
-        if self.use_bias:
-            outputs = outputs + keras.ops.expand_dims(self.bias, 1)
-        return self.activation(outputs)
+    dropout: Sequence[float]
+    max_norm: Sequence[float]
+    learning_rate: float
+    momentum: float
 
 
 class Stack:
@@ -84,7 +70,7 @@ class Stack:
     Parameters
     ----------
     network : keras.Sequential
-        Built and compiled, with one output.
+        Built and compiled, with one output. All copies are of its `blueprint`.
     copies : int
     batch_size : int
         Rows of each copy in a step.
@@ -105,22 +91,28 @@ class Stack:
         self.watched = watched
         self.features = network.input_shape[-1]
         self.dtype = network.compute_dtype
-        self.stacked = stack_network(network, copies)
+        self.hyperparameters = hyperparameters(network)
+        self._layers = _stackable_layers(network)
+        self._shapes = [tuple(variable.shape) for variable in network.trainable_variables]
         self._initializers = _initializers(network)
-        self._widest = max(variable.shape[-1] for variable in network.trainable_variables)
+        self._constraints = [variable.constraint for variable in network.trainable_variables]
         self._loss = _loss(network)
         self._update = _update_rule(network.optimizer)
-        weights = [tf.TensorSpec(v.shape, v.dtype) for v in self.stacked.trainable_variables]
-        masks = [tf.TensorSpec(v.shape, v.dtype) for v in self.stacked.non_trainable_variables]
+        weights = [tf.TensorSpec((copies, *shape), self.dtype) for shape in self._shapes]
+        own = Hyperparameters(
+            *(tf.TensorSpec((copies, *np.shape(value)), tf.float64)
+              for value in self.hyperparameters)
+        )  # fmt: skip
+        masks = tf.TensorSpec((len(self.hyperparameters.dropout),), tf.int32)
         data = tf.TensorSpec((copies, None, self.features), self.dtype)
         self._train = tf.function(self._train_epochs, autograph=False).get_concrete_function(
-            weights, weights, masks, tf.TensorSpec((), tf.int64),
+            weights, weights, tf.TensorSpec((), tf.int64), own, masks,
             data, tf.TensorSpec((copies, None), self.dtype),
             tf.TensorSpec((None, copies, batch_size), self.dtype),
             tf.TensorSpec((None, copies, batch_size), tf.int32),
         )  # fmt: skip
         self._predict = tf.function(self._probabilities, autograph=False).get_concrete_function(
-            weights, masks, data
+            weights, data
         )
         self._sample = tf.function(self._mean_of_passes, autograph=False)
 
@@ -130,7 +122,7 @@ class Stack:
         Each is called at the shape of one copy: at the stacked shape it would take the
         number of copies for part of its fan.
         """
-        stacks = [np.empty(v.shape, v.dtype) for v in self.stacked.trainable_variables]
+        stacks = [np.empty((self.copies, *shape), self.dtype) for shape in self._shapes]
         for copy, generator in enumerate(generators):
             seeds = generator.integers(2**31, size=len(stacks))
             for stack, initializer, seed in zip(stacks, self._initializers, seeds, strict=True):
@@ -146,6 +138,7 @@ class Stack:
         generators: Sequence[np.random.Generator],
         *,
         epochs: int,
+        own: Sequence[Hyperparameters] | None = None,
         after: Callable[[int, np.ndarray], None] = lambda epochs, probabilities: None,
     ) -> list:
         """Train every copy, on its own rows in its own order, reshuffled every epoch.
@@ -163,6 +156,8 @@ class Stack:
         generators : sequence of copies numpy Generators
             Each copy's order of rows and share in the dropout masks.
         epochs : int
+        own : sequence of copies Hyperparameters, or None
+            Each copy's own; None takes the network's for all.
         after : callable
             Called every few epochs with their number and, of a watched stack, float32
             probabilities of shape (epochs, copies, most rows), dropout off.
@@ -181,9 +176,9 @@ class Stack:
         state = (
             [tf.constant(stack) for stack in weights],
             [tf.zeros(stack.shape, self.dtype) for stack in weights],
-            self._mask_seeds(generators),
             tf.constant(0, tf.int64),
         )
+        fixed = self._per_copy(own), self._mask_seeds(generators)
         shares = tf.constant(self._shares(rows, batches), self.dtype)
         data = tf.convert_to_tensor(X, self.dtype), tf.constant(y, self.dtype), shares
         for done in range(0, epochs, at_once):
@@ -191,7 +186,7 @@ class Stack:
             order = _orders(rows, generators, now, batches * self.batch_size)
             order = order.reshape(now, self.copies, batches, self.batch_size).swapaxes(1, 2)
             order = tf.constant(order.reshape(-1, self.copies, self.batch_size))
-            *state, probabilities = self._train(*state, *data, order)
+            *state, probabilities = self._train(*state, *fixed, *data, order)
             after(now, probabilities.numpy())
         return state[0]
 
@@ -209,8 +204,7 @@ class Stack:
             Probability of the second class.
         """
         weights = [tf.convert_to_tensor(stack) for stack in weights]
-        masks = [tf.zeros(v.shape, v.dtype) for v in self.stacked.non_trainable_variables]
-        parts = [self._predict(weights, masks, part) for part in self._parts(X)]
+        parts = [self._predict(weights, part) for part in self._parts(X)]
         return np.concatenate(parts, axis=1)
 
     def predict_with_dropout(
@@ -219,6 +213,7 @@ class Stack:
         X: np.ndarray,
         generators: Sequence[np.random.Generator],
         passes: int,
+        own: Sequence[Hyperparameters] | None = None,
     ) -> np.ndarray:
         """Predict with dropout on and average over passes (Monte Carlo dropout).
 
@@ -226,9 +221,9 @@ class Stack:
         float32 array of shape (copies, rows).
         """
         weights = [tf.convert_to_tensor(stack) for stack in weights]
-        passes = tf.constant(passes)
+        own, passes = self._per_copy(own), tf.constant(passes)
         parts = [
-            self._sample(weights, self._mask_seeds(generators), part, passes)
+            self._sample(weights, own, self._mask_seeds(generators), part, passes)
             for part in self._parts(X)
         ]
         return np.concatenate(parts, axis=1)
@@ -236,78 +231,95 @@ class Stack:
     def _parts(self, X):
         """Cut the rows into pieces that need little memory to predict."""
         X = tf.convert_to_tensor(X, self.dtype)
-        step = max(1, PREDICT_ENTRIES // (self.copies * self._widest))
+        widest = max(shape[-1] for shape in self._shapes)
+        step = max(1, PREDICT_ENTRIES // (self.copies * widest))
         return [X[:, row : row + step] for row in range(0, X.shape[1], step)]
 
-    def _train_epochs(self, weights, velocities, masks, step, X, y, shares, order):
+    def _train_epochs(self, weights, velocities, step, own, masks, X, y, shares, order):
         """Take a step for each batch of each epoch in `order`: one compiled loop."""
-        constraints = [v.constraint for v in self.stacked.trainable_variables]
         batches = tf.shape(shares)[0]
+        bounds = iter(tf.unstack(own.max_norm, axis=1))
+        constraints = [_stacked_constraint(each, bounds) for each in self._constraints]
 
-        def take_step(i, weights, velocities, masks, step, seen):
+        def take_step(i, weights, velocities, step, seen):
             rows, share = order[i], shares[i % batches]
             x_batch = tf.gather(X, rows, batch_dims=1)
             y_batch = tf.gather(y, rows, batch_dims=1)[..., tf.newaxis]
             with tf.GradientTape() as tape:
                 tape.watch(weights)
-                predicted, masks = self.stacked.stateless_call(
-                    weights, masks, x_batch, training=True
-                )
+                predicted = self._outputs(weights, x_batch, own.dropout, masks, step)
                 losses = self._loss(y_batch, predicted)
                 if losses.shape.rank != 2:
                     raise Unstackable("a loss other than of one value for each row")
                 loss = tf.reduce_sum(losses * share)
             gradients = tape.gradient(loss, weights)
             moved = [
-                self._update(*each, step)
+                self._update(*each, step, own)
                 for each in zip(weights, velocities, gradients, strict=True)
             ]
             weights = tuple(
-                weight if constraint is None else constraint(weight)
+                constraint(weight)
                 for (weight, _), constraint in zip(moved, constraints, strict=True)
             )
             velocities = tuple(velocity for _, velocity in moved)
             if self.watched:
                 seen = tf.cond(
                     i % batches == batches - 1,
-                    lambda: seen.write(i // batches, self._probabilities(weights, masks, X)),
+                    lambda: seen.write(i // batches, self._probabilities(weights, X)),
                     lambda: seen,
                 )
-            return i + 1, weights, velocities, tuple(masks), step + 1, seen
+            return i + 1, weights, velocities, step + 1, seen
 
         steps = tf.shape(order)[0]
         seen = tf.TensorArray(self.dtype, steps // batches if self.watched else 0)
-        _, weights, velocities, masks, step, seen = tf.while_loop(
+        _, weights, velocities, step, seen = tf.while_loop(
             lambda i, *_: i < steps,
             take_step,
-            (0, tuple(weights), tuple(velocities), tuple(masks), step, seen),
+            (0, tuple(weights), tuple(velocities), step, seen),
         )
-        seen = seen.stack() if self.watched else tf.zeros(0)
-        return list(weights), list(velocities), list(masks), step, seen
+        return list(weights), list(velocities), step, seen.stack() if self.watched else tf.zeros(0)
 
-    def _probabilities(self, weights, masks, X):
-        predicted, _ = self.stacked.stateless_call(weights, masks, X, training=False)
-        return predicted[..., 0]
+    def _outputs(self, weights, X, rates=None, masks=None, step=None):
+        """Run rows (copies, rows, features) through every copy; with dropout if given rates."""
+        weights, dropouts, outputs = iter(weights), 0, X
+        for layer in self._layers:
+            if isinstance(layer, keras.layers.Dense):
+                outputs = tf.matmul(outputs, next(weights))
+                if layer.use_bias:
+                    outputs = outputs + next(weights)[:, tf.newaxis]
+                outputs = layer.activation(outputs)
+            elif not isinstance(layer, keras.layers.Dropout):
+                outputs = layer(outputs)
+            elif rates is not None:
+                seed = tf.stack([masks[dropouts], tf.cast(step, tf.int32)])
+                outputs = dropout(outputs, rates[:, dropouts], seed)
+                dropouts += 1
+        return outputs
 
-    def _mean_of_passes(self, weights, masks, X, passes):
-        def one_more(i, masks, total):
-            predicted, masks = self.stacked.stateless_call(weights, masks, X, training=True)
-            return i + 1, masks, total + predicted[..., 0]
+    def _probabilities(self, weights, X):
+        return self._outputs(weights, X)[..., 0]
 
-        start = (0, masks, tf.zeros(tf.shape(X)[:2], self.dtype))
-        _, _, total = tf.while_loop(lambda i, *_: i < passes, one_more, start)
+    def _mean_of_passes(self, weights, own, masks, X, passes):
+        def one_more(i, total):
+            return i + 1, total + self._outputs(weights, X, own.dropout, masks, i)[..., 0]
+
+        start = (0, tf.zeros(tf.shape(X)[:2], self.dtype))
+        _, total = tf.while_loop(lambda i, *_: i < passes, one_more, start)
         return total / tf.cast(passes, self.dtype)
 
+    def _per_copy(self, own):
+        """Lay the copies' hyperparameters side by side."""
+        own = [self.hyperparameters] * self.copies if own is None else own
+        return Hyperparameters(
+            *(tf.constant(np.array(values, np.float64)) for values in zip(*own, strict=True))
+        )
+
     def _mask_seeds(self, generators):
-        """Start the Dropout layers' random numbers from every copy's generator."""
-        variables = self.stacked.non_trainable_variables
+        """Draw a seed for each Dropout layer's masks from every copy's generator."""
         words = [generator.integers(2**32, size=2) for generator in generators]
         seeds = np.random.SeedSequence(np.concatenate(words).tolist())
-        starts = seeds.generate_state(len(variables)) % 2**31
-        return [
-            tf.cast(tf.constant([int(start), 0]), v.dtype)
-            for start, v in zip(starts, variables, strict=True)
-        ]
+        number = len(self.hyperparameters.dropout)
+        return tf.constant(seeds.generate_state(number) % 2**31, tf.int32)
 
     def _shares(self, rows, batches):
         """Weight each row by 1 / (rows of its copy in its batch), padding by 0."""
@@ -316,19 +328,91 @@ class Stack:
         return present / present.sum(axis=-1, keepdims=True)
 
 
-def stack_network(network: keras.Sequential, copies: int) -> keras.Sequential:
-    """Turn a network into one of as many copies: (copies, rows, features) → (copies, rows, 1).
+def hyperparameters(network: keras.Sequential) -> Hyperparameters:
+    """Read what may differ between copies of one stack from a compiled network.
 
     Raises
     ------
     Unstackable
-        If a layer, or a part of one, has no stacked form.
+        If a layer has no stacked form.
     """
+    layers = _stackable_layers(network)
+    constraints = [variable.constraint for variable in network.trainable_variables]
+    optimizer = network.optimizer
+    return Hyperparameters(
+        dropout=[layer.rate for layer in layers if isinstance(layer, keras.layers.Dropout)],
+        max_norm=[each.max_value for each in constraints if _is_max_norm(each)],
+        learning_rate=0.0 if _schedule(optimizer) else optimizer.get_config()["learning_rate"],
+        momentum=float(np.float32(getattr(optimizer, "momentum", 0))),  # as Keras rounds it
+    )
+
+
+def blueprint(network: keras.Sequential) -> str:
+    """Describe a compiled network but for its hyperparameters.
+
+    Networks of one description, input width included, can be copies of one stack.
+    """
+    layers = [(type(layer).__name__, _configuration(layer)) for layer in _stackable_layers(network)]
+    optimizer = network.optimizer.get_config() | {"name": "", "momentum": 0}
+    if not _schedule(network.optimizer):
+        optimizer["learning_rate"] = 0
+    loss = network.loss
+    if isinstance(loss, keras.losses.Loss):
+        loss = type(loss).__name__, loss.get_config()
+    parts = network.input_shape, layers, type(network.optimizer).__name__, optimizer, loss
+    return json.dumps(parts, default=repr)
+
+
+def _configuration(layer):
+    """Describe a layer but for its name and what may differ between copies."""
+    config = layer.get_config() | {"name": "", "rate": 0}
+    for part in ("kernel_constraint", "bias_constraint"):
+        if _is_max_norm(getattr(layer, part, None)):
+            config[part] = "MaxNorm", getattr(layer, part).axis
+    return config
+
+
+def dropout(inputs: tf.Tensor, rates: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Drop each copy's units at its own rate, and multiply what is kept by 1 / (1 − rate).
+
+    Keras' Dropout has one rate for a whole array; at that rate, this gives what it gives.
+
+    Parameters
+    ----------
+    inputs : float tensor of shape (copies, rows, units)
+    rates : float64 tensor of shape (copies,)
+    seed : int32 tensor of shape (2,)
+    """
+    random = tf.random.stateless_uniform(tf.shape(inputs), seed, dtype=inputs.dtype)
+    kept = inputs * _over(1 / (1 - rates), inputs)
+    return tf.where(random >= _over(rates, inputs), kept, tf.zeros((), inputs.dtype))
+
+
+def _over(values, array):
+    """Shape one value for each copy to go with the copies' arrays."""
+    values = tf.cast(values, array.dtype)
+    return tf.reshape(values, [-1] + [1] * (len(array.shape) - 1))
+
+
+def _is_max_norm(constraint):
+    return type(constraint) is keras.constraints.MaxNorm
+
+
+def _schedule(optimizer):
+    """Give the schedule that the learning rate follows, if it does."""
+    schedule = optimizer._learning_rate  # the public name gives its value
+    is_one = isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule)
+    return schedule if is_one else None
+
+
+def _stackable_layers(network):
+    """Check that every layer has a stacked form, and leave out those that never do anything."""
     if not isinstance(network, keras.Sequential):
         raise Unstackable(f"a model of type {type(network).__name__}, other than Sequential,")
     if len(network.input_shape) != 2:
         raise Unstackable(f"input of shape {network.input_shape}, other than rows of numbers,")
-    layers = [keras.Input((None, network.input_shape[-1]), batch_size=copies)]
+    if network.output_shape[-1] != 1:
+        raise Unstackable(f"a network of {network.output_shape[-1]} outputs, other than 1,")
     for layer in network.layers:
         name = f"layer {layer.name!r} of type {type(layer).__name__}"
         if layer.dtype_policy.name != network.compute_dtype:
@@ -341,28 +425,37 @@ def stack_network(network: keras.Sequential, copies: int) -> keras.Sequential:
                     raise Unstackable(f"the {part} of {name}")
             if not layer.trainable or layer.lora_enabled:
                 raise Unstackable(f"{name}, frozen or with LoRA,")
-            layers.append(StackedDense(layer))
-        elif type(layer) in ELEMENTWISE and getattr(layer, "noise_shape", None) is None:
-            layers.append(type(layer).from_config(layer.get_config()))
-        else:
+        elif type(layer) is keras.layers.Dropout:
+            if layer.noise_shape is not None:
+                raise Unstackable(f"the noise shape of {name}")
+        elif type(layer) not in ELEMENTWISE:
             raise Unstackable(name)
-    if network.output_shape[-1] != 1:
-        raise Unstackable(f"a network of {network.output_shape[-1]} outputs, other than 1,")
-    return keras.Sequential(layers)
+    return [
+        layer
+        for layer in network.layers
+        if not isinstance(layer, keras.layers.Dropout) or layer.rate > 0
+    ]
 
 
-def _stacked_constraint(dense, constraint):
-    """Make a constraint of one copy's weights apply to each copy's: axes move up by one."""
+def _stacked_constraint(constraint, bounds):
+    """Make a constraint of one copy's weights apply to each copy's: axes move up by one.
+
+    Copies' largest norms are taken from the iterator `bounds`.
+    """
     if constraint is None:
-        return None
+        return lambda weights: weights
     if type(constraint) not in CONSTRAINTS:
-        raise Unstackable(f"constraint {type(constraint).__name__} of layer {dense.name!r}")
+        raise Unstackable(f"constraint {type(constraint).__name__}")
     config = constraint.get_config()
     if "axis" in config:
-        axis = config["axis"]
-        axes = [axis] if isinstance(axis, int) else axis
-        config["axis"] = [a + 1 if a >= 0 else a for a in axes]
-    return type(constraint).from_config(config)
+        axes = [config["axis"]] if isinstance(config["axis"], int) else config["axis"]
+        config["axis"] = [axis + 1 if axis >= 0 else axis for axis in axes]
+    if not _is_max_norm(constraint):
+        return type(constraint).from_config(config)
+    largest = next(bounds)
+    return lambda weights: keras.constraints.MaxNorm(_over(largest, weights), config["axis"])(
+        weights
+    )
 
 
 def _initializers(network):
@@ -406,7 +499,7 @@ def _loss(network):
 
 
 def _update_rule(optimizer):
-    """Give SGD's rule as a function (weight, velocity, gradient, step) → weight, velocity.
+    """Give SGD's rule as a function (weight, velocity, gradient, step, own) → weight, velocity.
 
     It is that of `keras.optimizers.SGD`, elementwise and so the same for every copy. Keras'
     own cannot be called on weights that are passed in (`stateless_apply`) under TensorFlow.
@@ -418,16 +511,13 @@ def _update_rule(optimizer):
                  "loss_scale_factor", "gradient_accumulation_steps"):  # fmt: skip
         if getattr(optimizer, part):
             raise Unstackable(f"{part} of optimiser {name}")
-    schedule = optimizer._learning_rate  # the schedule itself; the public name gives its value
-    if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
-        rate = optimizer.get_config()["learning_rate"]
+    schedule = _schedule(optimizer)
 
-        def schedule(step):
-            return tf.constant(rate, tf.float64)  # to be cast, so not rounded before
-
-    def update(weight, velocity, gradient, step):
-        rate = tf.cast(schedule(step), weight.dtype)
-        momentum = keras.ops.cast(optimizer.momentum, weight.dtype)  # as Keras rounds it
+    def update(weight, velocity, gradient, step, own):
+        rate = (
+            tf.cast(schedule(step), weight.dtype) if schedule else _over(own.learning_rate, weight)
+        )
+        momentum = _over(own.momentum, weight)
         change = velocity = momentum * velocity - rate * gradient
         if optimizer.nesterov:
             change = momentum * velocity - rate * gradient

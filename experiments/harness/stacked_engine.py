@@ -3,7 +3,6 @@
 import os
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,12 +12,12 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from experiments.harness.backend import tf
+from experiments.harness.backend import keras, tf
 from experiments.harness.cluster import current_client, map_on_workers
 from experiments.harness.errors import Unstackable
 from experiments.harness.measures import measure
 from experiments.harness.pipeline import fitted_pipeline
-from experiments.harness.stack import Stack
+from experiments.harness.stack import Hyperparameters, Stack, blueprint, hyperparameters
 
 # How many networks train as one stack: at most so many (about 50 of the tutorial's size
 # stay within a core's cache), and no more data than so much. Neither depends on the
@@ -33,7 +32,7 @@ class Task(NamedTuple):
     Attributes
     ----------
     pipeline : Pipeline
-        Unfitted; tasks that share the object may share a stack.
+        Unfitted. Networks that differ in no more than `Hyperparameters` share stacks.
     seed : int
         Of initial weights, order of rows and dropout masks.
     train, test : int arrays
@@ -107,12 +106,22 @@ class _Wanted(NamedTuple):
     dropout_passes: int
 
 
+class _Group(NamedTuple):
+    """Tasks whose networks can be copies of one stack, and what their training takes."""
+
+    network: keras.Sequential
+    epochs: int
+    batch_size: int
+    positive: np.ndarray  # of every row, whether it is of the second class
+    own: dict[int, Hyperparameters]  # by the number of the task
+
+
 class _Stack(NamedTuple):
     """A stack made for a group of tasks, and what training it takes."""
 
     stack: Stack
     epochs: int
-    positive: np.ndarray  # of every row, whether it is of the second class
+    positive: np.ndarray
     build_time: float
 
 
@@ -128,15 +137,18 @@ def _in_threads(tasks, X, y, wanted, jobs, progress):
 
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            for group in _group(tasks):
-                first = _Fold(tasks[group[0]], X, y)
-                plan = _plan(group, len(X) * first.X_train.shape[1])
-                made = _make_stack(first, len(plan[0]), y, wanted)
-                made = made._replace(build_time=made.build_time / len(plan))
+            started = time.perf_counter()
+            groups = _group(tasks, X, y)
+            building = (time.perf_counter() - started) / len(groups)
+            for group in groups:
+                plan = _plan(list(group.own), len(X) * group.network.input_shape[-1])
+                made = _make_stack(group, len(plan[0]), wanted)
+                made = made._replace(build_time=(building + made.build_time) / len(plan))
                 for numbers in plan:
                     members = [tasks[number] for number in numbers]
+                    own = [group.own[number] for number in numbers]
                     tell = partial(told, len(set(numbers)))
-                    future = pool.submit(_train_and_score, made, members, X, y, wanted, tell)
+                    future = pool.submit(_train_and_score, made, members, own, X, y, wanted, tell)
                     running.append((numbers, future))
             return [(numbers, future.result()) for numbers, future in running]
         except BaseException:
@@ -148,9 +160,8 @@ def _in_threads(tasks, X, y, wanted, jobs, progress):
 def _on_cluster(client, tasks, X, y, wanted, progress):
     """Train the very same stacks, each where the scheduler sends it."""
     plans = []
-    for group in _group(tasks):
-        first = _Fold(tasks[group[0]], X, y)
-        plans += _plan(group, len(X) * first.X_train.shape[1])
+    for group in _group(tasks, X, y):
+        plans += _plan(list(group.own), len(X) * group.network.input_shape[-1])
     stacks = map_on_workers(
         client, _make_train_and_score,
         [([tasks[number] for number in numbers], wanted) for numbers in plans], (X, y),
@@ -160,27 +171,36 @@ def _on_cluster(client, tasks, X, y, wanted, progress):
 
 
 def _make_train_and_score(tasks, wanted, X, y):
-    made = _make_stack(_Fold(tasks[0], X, y), len(tasks), y, wanted)
-    return _train_and_score(made, tasks, X, y, wanted, lambda share: None)
+    (group,) = _group(tasks, X, y)
+    made = _make_stack(group, len(tasks), wanted)
+    return _train_and_score(made, tasks, list(group.own.values()), X, y, wanted, lambda share: None)
 
 
-def _make_stack(first, copies, y, wanted):
+def _make_stack(group, copies, wanted):
     started = time.perf_counter()
-    task = first.task
-    classifier = clone(task.pipeline[-1]).set_params(random_state=None)
-    epochs, batch_size = classifier.training_parameters(len(task.train))
-    network = classifier.build(first.X_train, y[task.train])
-    stack = Stack(network, copies, batch_size, watched=wanted.curves)
-    return _Stack(stack, epochs, y == classifier.classes_[1], time.perf_counter() - started)
+    stack = Stack(group.network, copies, group.batch_size, watched=wanted.curves)
+    return _Stack(stack, group.epochs, group.positive, time.perf_counter() - started)
 
 
-def _group(tasks):
-    """List the numbers of the tasks that can share a stack: same network, as many batches."""
-    groups = defaultdict(list)
+def _group(tasks, X, y):
+    """Build the tasks' networks, and put together those that can be copies of one stack.
+
+    They have as many batches, too, as a schedule of the learning rate may depend on it.
+    """
+    built, groups = {}, {}
     for number, task in enumerate(tasks):
         rows = len(task.train)
-        _, batch_size = task.pipeline[-1].training_parameters(rows)
-        groups[id(task.pipeline), batch_size, -(-rows // batch_size)].append(number)
+        epochs, batch_size = task.pipeline[-1].training_parameters(rows)
+        kind = id(task.pipeline), batch_size, -(-rows // batch_size)
+        if kind not in built:
+            fold = _Fold(task, X, y)
+            classifier = clone(task.pipeline[-1]).set_params(random_state=None)
+            network = classifier.build(fold.X_train, y[task.train])
+            positive = y == classifier.classes_[1]
+            group = _Group(network, epochs, batch_size, positive, own={})
+            built[kind] = group, hyperparameters(network), (epochs, blueprint(network), *kind[1:])
+        group, own, shared = built[kind]
+        groups.setdefault(shared, group).own[number] = own
     return groups.values()
 
 
@@ -199,7 +219,7 @@ def _plan(numbers, entries):
     return plan
 
 
-def _train_and_score(made, tasks, X, y, wanted, progress):
+def _train_and_score(made, tasks, own, X, y, wanted, progress):
     """Train a stack and score each of its copies; runs in a thread of its own.
 
     Parameters
@@ -230,7 +250,7 @@ def _train_and_score(made, tasks, X, y, wanted, progress):
     generators = [np.random.default_rng(task.seed) for task in tasks]
     weights = stack.train(
         stack.initial_weights(generators), data, targets.astype(np.float32),
-        in_train.sum(axis=1), generators, epochs=made.epochs, after=after,
+        in_train.sum(axis=1), generators, epochs=made.epochs, own=own, after=after,
     )  # fmt: skip
     trained = time.perf_counter()
     scores = score(stack.predict(weights, data))
@@ -238,7 +258,7 @@ def _train_and_score(made, tasks, X, y, wanted, progress):
     del scores["test_collapsed"]  # one class may well be right for a few rows
     if wanted.dropout_passes:
         passes = wanted.dropout_passes
-        probability = stack.predict_with_dropout(weights, data, generators, passes)
+        probability = stack.predict_with_dropout(weights, data, generators, passes, own)
         averaged = measure(targets, probability, in_test)
         scores |= {f"dropout_{key}": averaged[key] for key in ("score", "log_loss")}
     weights = [stacked.numpy() for stacked in weights] if wanted.estimator else []
