@@ -45,9 +45,9 @@ def main(argv=None):
 
 
 def _benchmark(options):
-    from experiments.harness import tables
+    from experiments.harness import files, tables
 
-    tables.check_folder(options.results)
+    files.check_folder(options.results)
 
     import pandas as pd
 

@@ -43,16 +43,12 @@ def _compare(options, default):
 
     data = read_dataset(options.data, folds=options.folds, target=options.target)
 
-    from experiments.harness import tables
+    from experiments.harness import files, tables
 
-    tables.check_folder(options.results)
-
-    import pandas as pd
+    files.check_folder(options.results)
 
     from experiments.arms import ARMS
-    from experiments.harness.comparison import check_comparable, compare_pairs
     from experiments.harness.errors import InputError
-    from experiments.harness.provenance import provenance
     from experiments.harness.run import cross_validate_arm
 
     there = list(tables.read_arms(options.results))
@@ -68,6 +64,20 @@ def _compare(options, default):
     for name, settings in ARMS.items():
         if name not in there:
             cross_validate_arm(name, settings, options)
+    with files.locked(options.results):
+        _compare_tables(options, data)
+
+
+def _compare_tables(options, data):
+    """Compare the arms as they are, and write what comes out."""
+    import pandas as pd
+
+    from experiments.arms import ARMS
+    from experiments.harness import tables
+    from experiments.harness.comparison import check_comparable, compare_pairs
+    from experiments.harness.errors import InputError
+    from experiments.harness.provenance import provenance
+
     arms = {name: tables.read_arm(options.results, name) for name in ARMS}
     records = {name: tables.read_record(options.results, name) for name in ARMS}
     check_comparable(records)
@@ -97,10 +107,10 @@ def _compare(options, default):
         for name in (*ARMS, "remedies")
         if (checksum := tables.checksum(options.results, name))
     }
-    tables.write_table(options.results, "context", context, origin)
     comparison = pd.concat(families, ignore_index=True)
     comparison.insert(0, "family", comparison.pop("family"))
-    path = tables.write_table(options.results, "comparison", comparison, origin)
+    frames = {"context": context, "comparison": comparison}
+    path = tables.write_tables(options.results, frames, origin)
     for row in comparison[comparison["family"].isin(PAIRS)].itertuples():
         print(f"{row.first} against {row.second}: {row.difference:+.1f} points")
         print(f"  on these {len(data.y)} rows  {row.these_low:+5.1f} to {row.these_high:+5.1f}"

@@ -31,9 +31,9 @@ def _evaluation(options):
 
     data = read_dataset(options.data, folds=options.folds, target=options.target)
 
-    from experiments.harness import tables
+    from experiments.harness import files, tables
 
-    tables.check_folder(options.results)
+    files.check_folder(options.results)
 
     import pandas as pd
 
@@ -72,10 +72,9 @@ def _evaluation(options):
                        passes=PASSES, monte_carlo_passes=MONTE_CARLO_PASSES)  # fmt: skip
     folds["dropout_accuracy"] = averaged["accuracy"]
     folds["dropout_log_loss"] = averaged["log_loss"]
-    tables.write_table(options.results, "evaluation-folds", folds, record)
-    tables.write_table(options.results, "evaluation-outputs", outputs, record)
     table = pd.DataFrame({"observation": list(observed), "value": list(observed.values())})
-    path = tables.write_table(options.results, "evaluation", table, record)
+    frames = {"evaluation-folds": folds, "evaluation-outputs": outputs, "evaluation": table}
+    path = tables.write_tables(options.results, frames, record)
 
     from experiments.harness.report import evaluation_words
 

@@ -22,6 +22,13 @@ def main(argv=None):
 
 
 def _draw(results):
+    from experiments.harness.files import locked
+
+    with locked(results):
+        _draw_all(results)
+
+
+def _draw_all(results):
     from experiments.harness import figures, tables
     from experiments.harness.comparison import check_together
 

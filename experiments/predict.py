@@ -36,11 +36,11 @@ def _predict(options):
 
     labels = read_labels(options.model)
 
-    from experiments.harness import tables
+    from experiments.harness import files, tables
     from experiments.harness.dataset import read_rows
 
     X, lines, sha256 = read_rows(options.data, labels["features"])
-    tables.check_folder(options.results)
+    files.check_folder(options.results)
 
     import hashlib
 

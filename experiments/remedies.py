@@ -30,9 +30,9 @@ def _remedies(options):
 
     data = read_dataset(options.data, folds=options.folds, target=options.target)
 
-    from experiments.harness import tables
+    from experiments.harness import files, tables
 
-    tables.check_folder(options.results)
+    files.check_folder(options.results)
 
     from experiments.harness.cross_validation import cross_validate, repeated_splits
     from experiments.harness.pipeline import build_pipeline

@@ -27,6 +27,13 @@ def main(argv=None):
 
 
 def _report(results):
+    from experiments.harness.files import locked
+
+    with locked(results):
+        _write_all(results)
+
+
+def _write_all(results):
     import pandas as pd
 
     from experiments.harness import report, tables

@@ -124,9 +124,9 @@ def _tips(options):
 
     data = read_dataset(options.data, folds=options.folds, target=options.target)
 
-    from experiments.harness import tables
+    from experiments.harness import files, tables
 
-    tables.check_folder(options.results)
+    files.check_folder(options.results)
 
     import pandas as pd
 
@@ -159,8 +159,8 @@ def _tips(options):
     for side in ("first", "second"):
         comparison[f"{side}_collapsed"] = comparison[side].map(by_setting["collapsed"])
     comparison = mark_untrained(comparison)
-    tables.write_table(options.results, "tips-comparison", comparison, record)
-    path = tables.write_table(options.results, "tips", tips, record)
+    frames = {"tips-comparison": comparison, "tips": tips}
+    path = tables.write_tables(options.results, frames, record)
     for claim in settle_tips(comparison).itertuples():
         print(f"{claim.claim}: {claim.these_verdict} on these rows, {claim.new_verdict} for new")
     collapsed = by_setting["collapsed"]

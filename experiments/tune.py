@@ -69,9 +69,9 @@ def _tune(options):
             f"{options.inner_folds} inner folds in each of {options.folds}; set fewer of either"
         )
 
-    from experiments.harness import tables
+    from experiments.harness import files, tables
 
-    tables.check_folder(options.results)
+    files.check_folder(options.results)
 
     from experiments.harness.cluster import computing_on
     from experiments.harness.pipeline import build_pipeline
@@ -79,7 +79,7 @@ def _tune(options):
     from experiments.harness.report import tuning_words
     from experiments.harness.run import record_of
     from experiments.harness.search import draw_candidates, refit
-    from experiments.harness.takeaway import save_network
+    from experiments.harness.takeaway import pack_network
     from experiments.harness.tuning import check_candidates, nested_cross_validate, nested_splits
 
     pipeline = build_pipeline({}, epochs=options.epochs, random_state=options.seed)
@@ -102,10 +102,13 @@ def _tune(options):
         space={name: str(values) for name, values in space.items()}, candidates=candidates,
         best=best,
     )  # fmt: skip
-    save_network(options.results / "tuned.keras", network, data.features)
-    tables.write_table(options.results, "tuning", tuning, record)
-    path = tables.write_table(options.results, "tuned", tuned, record)
-    for line in tuning_words(options.results):
+    with files.locked(options.results):
+        path = tables.write_tables(
+            options.results, {"tuning": tuning, "tuned": tuned}, record,
+            files={"tuned.keras": pack_network(network, data.features)},
+        )  # fmt: skip
+        words = tuning_words(options.results)
+    for line in words:
         print(line)
     print(f"  written:   {path}, {options.results / 'tuning.csv'}")
     print(f"  network:   {options.results / 'tuned.keras'}")

@@ -48,9 +48,9 @@ def _validate(options):
     if options.repeats * options.folds < 2:
         raise InputError("a standard error needs two folds")
 
-    from experiments.harness import tables
+    from experiments.harness import files
 
-    tables.check_folder(options.results)
+    files.check_folder(options.results)
     if options.part != "engines":
         _validate_search(options, data)
     if options.part != "search":

@@ -84,10 +84,22 @@ def test_curves_and_where_the_time_goes_on_request(tmp_path, capsys):
 
 
 def test_collapsed_networks_are_told(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(baseline.SETTINGS, "learning_rate", 1e5)
+    monkeypatch.setitem(baseline.SETTINGS, "learning_rate", 3)
     run("baseline", tmp_path)
-    assert ", 4 of 4 networks collapsed" in capsys.readouterr().out
-    assert pd.read_csv(tmp_path / "baseline.csv")["collapsed"].tolist() == [1] * 4
+    assert ", 3 of 4 networks collapsed" in capsys.readouterr().out
+    assert pd.read_csv(tmp_path / "baseline.csv")["collapsed"].sum() == 3
+
+
+def test_a_loss_that_is_not_finite_is_refused(tmp_path, capsys, monkeypatch):
+    run("baseline", tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    capsys.readouterr()
+    monkeypatch.setitem(baseline.SETTINGS, "learning_rate", 1e5)
+    with pytest.raises(SystemExit) as caught:
+        run("baseline", tmp_path)
+    assert caught.value.code == 2
+    assert "4 of 4 networks diverged, their loss is not finite" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("engine", ["stacked", "scikit-learn"])
@@ -128,7 +140,10 @@ def test_a_broken_table_of_another_arm_is_told_before_the_training(tmp_path, cap
     with pytest.raises(SystemExit) as caught:
         run("baseline", tmp_path)
     assert caught.value.code == 2
-    assert "hidden.csv is no table of folds" in capsys.readouterr().err
+    assert (
+        "hidden.csv: it has no column 'repeat'; make it again, or remove it"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "baseline.csv").exists()
 
 

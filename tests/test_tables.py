@@ -1,9 +1,9 @@
-"""Tables appear whole, and the summary follows them."""
+"""Tables appear whole, the summary follows them, and broken ones are refused."""
 
 import pandas as pd
 import pytest
 
-from experiments.harness import tables
+from experiments.harness import files, tables
 from experiments.harness.errors import InputError
 
 RECORD = {"data": {"sha256": tables.SONAR_SHA256}}
@@ -56,18 +56,50 @@ def test_only_the_tables_are_left_behind(tmp_path):
     ]  # fmt: skip
 
 
-def test_a_failed_write_leaves_the_old_table(tmp_path, monkeypatch):
-    path = tmp_path / "table.csv"
-    tables._write(path, "old\n")
+def test_a_failed_write_leaves_the_old_files(tmp_path, monkeypatch):
+    files.write_together(tmp_path, {"a.csv": "old", "b.csv": "old"})
 
     def full_disk(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tables.os, "fsync", full_disk)
-    with pytest.raises(OSError, match="No space"):
-        tables._write(path, "new\n")
-    assert path.read_text() == "old\n"
-    assert list(tmp_path.iterdir()) == [path]
+    monkeypatch.setattr(files.os, "fsync", full_disk)
+    with pytest.raises(InputError, match=r"cannot write .*: No space left on device"):
+        files.write_together(tmp_path, {"a.csv": "new", "b.csv": "new"})
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "a.csv": "old", "b.csv": "old",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("cut", range(5))
+def test_files_are_written_all_or_none_wherever_it_is_cut_off(tmp_path, monkeypatch, cut):
+    """As by a kill: no clean-up runs. The next to take the lock finishes it or undoes it."""
+    old, new = (dict.fromkeys(("a.csv", "b.csv"), when) for when in ("old", "new"))
+    files.write_together(tmp_path, old | {"gone.csv": "old"})
+
+    class Killed(BaseException):
+        pass
+
+    steps = iter(range(100))
+
+    def counting(real):
+        def step(*arguments):
+            if next(steps) == cut:
+                raise Killed
+            return real(*arguments)
+
+        return step
+
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(files.Path, name, counting(getattr(files.Path, name)))
+    monkeypatch.setattr(files.os, "fsync", counting(files.os.fsync))
+    monkeypatch.setattr(files.shutil, "rmtree", lambda *_, **__: None)
+    with pytest.raises(Killed):
+        files.write_together(tmp_path, new | {"gone.csv": None})
+    monkeypatch.undo()
+    with files.locked(tmp_path):
+        pass
+    left = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert left == (old | {"gone.csv": "old"} if cut <= 3 else new)
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", ",".join(tables.FOLD_COLUMNS) + "\n"])
@@ -79,5 +111,5 @@ def test_a_foreign_table_is_refused(tmp_path, text):
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write results"):
-        tables.check_folder(tmp_path / "file")
+    with pytest.raises(InputError, match=r"cannot write results"):
+        files.check_folder(tmp_path / "file")

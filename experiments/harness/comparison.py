@@ -58,7 +58,7 @@ def check_together(folder: Path) -> None:
     """
     if not (folder / "comparison.csv").exists():
         return
-    for name, checksum in tables.read_record(folder, "comparison", "tables")["tables"].items():
+    for name, checksum in tables.read_record(folder, "comparison")["tables"].items():
         if tables.checksum(folder, name) != checksum:
             raise InputError(
                 f"{folder / 'comparison.csv'} is not of {folder / name}.csv as it is now; "

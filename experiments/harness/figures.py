@@ -1,5 +1,6 @@
 """Plots: from data frames to figures; nothing here reads or writes a table."""
 
+import io
 from pathlib import Path
 
 import matplotlib as mpl
@@ -11,6 +12,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+
+from experiments.harness.files import check_folder, write_together
 
 # Dark and light of two hues that stay apart in grey and to the colour-blind (Okabe and Ito).
 DARK, LIGHT, GREY = "#0072B2", "#E69F00", "#666666"
@@ -29,13 +32,14 @@ STYLE = {
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write a figure as PNG and SVG, the same bytes for the same figure."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.png", folder / f"{name}.svg"]
+    png, svg = io.BytesIO(), io.BytesIO()
     with plt.rc_context(STYLE):
-        figure.savefig(paths[0], dpi=160, metadata={"Software": None})
-        figure.savefig(paths[1], metadata={"Date": None, "Creator": None})
+        figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     plt.close(figure)
-    return paths
+    check_folder(folder)
+    write_together(folder, {f"{name}.png": png.getvalue(), f"{name}.svg": svg.getvalue()})
+    return [folder / f"{name}.png", folder / f"{name}.svg"]
 
 
 def plot_accuracy(

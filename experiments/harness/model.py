@@ -54,6 +54,7 @@ def build_network(
         if hidden_dropout:
             layers.append(keras.layers.Dropout(hidden_dropout))
     layers.append(keras.layers.Dense(1, activation="sigmoid"))
+    learning_rate = float(learning_rate)  # Keras takes no whole number
     if learning_rate_decay is not None:
         batches = -(-meta["X_shape_"][0] // params["batch_size"])
         learning_rate = keras.optimizers.schedules.ExponentialDecay(
@@ -62,6 +63,6 @@ def build_network(
     network = keras.Sequential(layers)
     network.compile(
         loss="binary_crossentropy",
-        optimizer=keras.optimizers.SGD(learning_rate, momentum=momentum),
+        optimizer=keras.optimizers.SGD(learning_rate, momentum=float(momentum)),
     )
     return network

@@ -381,7 +381,7 @@ def _validation_table(results):
 
 def _speed_table(results):
     rows = tables.read_table(results, "benchmark")
-    machine = tables.read_record(results, "benchmark", "machine")["machine"]
+    machine = tables.read_record(results, "benchmark")["machine"]
     pace = rows.set_index(["way", "networks"])["process_seconds"]
 
     def ratio(networks):

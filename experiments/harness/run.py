@@ -54,9 +54,9 @@ def cross_validate_arm(name: str, settings: Mapping[str, object], options: Names
 
     data = read_dataset(options.data, folds=options.folds, target=options.target)
 
-    from experiments.harness import tables
+    from experiments.harness import files, tables
 
-    tables.check_folder(options.results)
+    files.check_folder(options.results)
     tables.read_others(options.results, name)  # they go into the summary: now or never
 
     import pandas as pd
@@ -126,8 +126,20 @@ class _Clock:
 
 
 def fold_columns(splits: Sequence, folds: int, scores: Mapping) -> dict:
-    """Lay out scores as the columns of a table of folds."""
+    """Lay out scores as the columns of a table of folds.
+
+    Raises
+    ------
+    InputError
+        If a loss is not finite: the network has diverged.
+    """
     number = np.arange(len(splits))
+    lost = ~np.isfinite([scores["test_log_loss"], scores["train_log_loss"]]).all(axis=0)
+    if lost.any():
+        raise InputError(
+            f"{lost.sum()} of {len(lost)} networks diverged, their loss is not finite; nothing "
+            "was written. The learning rate is too large for this table, or a column is odd"
+        )
     return {
         "repeat": number // folds + 1,
         "fold": number % folds + 1,

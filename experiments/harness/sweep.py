@@ -10,6 +10,7 @@ from experiments.harness.backend import keras
 from experiments.harness.cluster import computing_on
 from experiments.harness.cross_validation import cross_validate, repeated_splits
 from experiments.harness.dataset import Dataset
+from experiments.harness.files import locked
 from experiments.harness.model import build_network
 from experiments.harness.pipeline import build_pipeline
 from experiments.harness.progress import progress_bar
@@ -45,7 +46,8 @@ def sweep(
         data.X, data.y, folds=options.folds, repeats=options.repeats, seed=options.seed
     )
     record = record_of(name, options, data, splits, settings=[dict(one) for one in settings])
-    parts = _done_before(f"{name}-folds", record, options)
+    with locked(options.results):
+        parts = _done_before(f"{name}-folds", record, options)
     sizes = [_size(one, data.X.shape[1]) for one in settings]
     todo = range(len(parts), len(settings))
     total = sum(sizes[number] for number in todo) * len(splits)
@@ -96,6 +98,7 @@ def _done_before(name, record, options):
     if not (folder / f"{name}.csv").exists() or not (folder / f"{name}.json").exists():
         return []
     before = tables.read_record(folder, name)
+    del before[tables.CHECKSUM]
     if before != tables.json_round_trip(record):  # the commit, too: all rows are of one
         return []
     folds = tables.read_table(folder, name)

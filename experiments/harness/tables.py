@@ -1,16 +1,20 @@
-"""Write and read the tables in results/: whole or not at all."""
+"""Write and read the tables in results/, each with a record of what produced it.
 
-import contextlib
-import fcntl
+The record holds the table's checksum: a table that was cut short, changed, or is another's
+is told when it is read.
+"""
+
 import hashlib
+import io
 import json
-import os
-import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from experiments.harness.errors import InputError
+from experiments.harness.files import locked, write_together
 
 FOLD_COLUMNS = [
     "experiment", "repeat", "fold", "n_train", "n_test",
@@ -18,24 +22,12 @@ FOLD_COLUMNS = [
 ]  # fmt: skip
 
 ARMS = ["baseline", "visible", "hidden", "control"]
+DERIVED = {"summary", "curves"}  # from the arms' tables, whenever one is written: no record
+DIVERGING = {"tuning"}  # a candidate may diverge; it says so, and loses
+CHECKSUM = "table_sha256"  # of a record's table
+AGAIN = "make it again, or remove it"
 SONAR_SHA256 = "e90434cdbf00fcf93ffa911fe447ae25606979658e60f1d32e155c3b5240234d"
 PUBLISHED = Path(__file__).parents[2] / "data" / "published.csv"
-
-
-def check_folder(folder: Path) -> None:
-    """Make sure that tables can be written into `folder`, creating it if need be.
-
-    Raises
-    ------
-    InputError
-        If it cannot be created or written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(f"cannot write results to {folder}: {error.strerror}") from error
 
 
 def write_arm(
@@ -58,62 +50,38 @@ def write_arm(
     Path
         Of the table.
     """
-    path = folder / f"{folds['experiment'].iloc[0]}.csv"
-    with _locked(folder):
+    name = folds["experiment"].iloc[0]
+    with locked(folder):
         arms = {
-            name: other
-            for name, other in read_others(folder, path.stem).items()
-            if data_identity(read_record(folder, name, "data")) == data_identity(record)
-        } | {path.stem: folds}
-        _write(path, _csv(folds[FOLD_COLUMNS]))
-        _update_curves(folder, path.stem, curves, arms)
-        _write(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
+            other: table
+            for other, table in read_others(folder, name).items()
+            if data_identity(read_record(folder, other)) == data_identity(record)
+        } | {name: folds}
         published = read_published(record["data"]["sha256"])
-        summary = summarise([arms[name] for name in ARMS if name in arms], published)
-        _write(folder / "summary.csv", _csv(summary))
-    return path
+        summary = summarise([arms[each] for each in ARMS if each in arms], published)
+        write_together(
+            folder,
+            _with_record(name, folds[FOLD_COLUMNS], record)
+            | {"summary.csv": _csv("summary", summary)}
+            | _curve_files(folder, name, curves, arms),
+        )
+    return folder / f"{name}.csv"
 
 
 def read_arm(folder: Path, experiment: str) -> pd.DataFrame:
-    """Read the table of one arm.
-
-    Raises
-    ------
-    InputError
-        If the file is not such a table.
-    """
-    path = folder / f"{experiment}.csv"
-    try:
-        folds = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
-    missing = [column for column in FOLD_COLUMNS if column not in folds]
-    if missing or folds.empty:
-        raise InputError(
-            f"{path} is no table of folds: "
-            + (f"no column {missing[0]!r}" if missing else "no rows")
-            + f"; remove it, or make it again with `make {experiment}`"
-        )
-    return folds
+    """Read the table of one arm; raises as `read_table`."""
+    return read_table(folder, experiment, columns=FOLD_COLUMNS)
 
 
 def read_others(folder: Path, experiment: str) -> dict[str, pd.DataFrame]:
-    """Read the tables of all arms that have results but one.
-
-    Raises
-    ------
-    InputError
-        If a file of that name is not such a table, or has no record of its data.
-    """
-    names = [name for name in ARMS if name != experiment and (folder / f"{name}.csv").exists()]
-    arms = {name: read_arm(folder, name) for name in names}
-    for name in names:
-        read_record(folder, name, "data")
-    return arms
+    """Read the tables of all arms that have results but one; raises as `read_table`."""
+    with locked(folder):
+        there = [name for name in ARMS if (folder / f"{name}.csv").exists()]
+        return {name: read_arm(folder, name) for name in there if name != experiment}
 
 
-def read_record(folder: Path, name: str, key: str = "splits_sha256") -> dict:
-    """Read what produced the table `name`, and make sure that it says `key`.
+def read_record(folder: Path, name: str) -> dict:
+    """Read what produced the table `name`.
 
     Raises
     ------
@@ -122,11 +90,11 @@ def read_record(folder: Path, name: str, key: str = "splits_sha256") -> dict:
     """
     path = folder / f"{name}.json"
     try:
-        record = json.loads(path.read_text())
-        if not isinstance(record, dict) or key not in record:
-            raise ValueError(f"it does not say {key!r}")
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or CHECKSUM not in record:
+            raise ValueError("it is no record of a table")
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}; make it and its table again") from error
+        raise InputError(f"cannot read {path}: {_reason(error)}; {AGAIN}") from error
     return record
 
 
@@ -138,7 +106,7 @@ def read_arms(folder: Path) -> dict[str, pd.DataFrame]:
 def checksum(folder: Path, name: str) -> str | None:
     """Compute the SHA-256 of a table; None if it is not there."""
     path = folder / f"{name}.csv"
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+    return _sha256(path.read_bytes()) if path.exists() else None
 
 
 def data_identity(record: dict) -> dict:
@@ -146,19 +114,47 @@ def data_identity(record: dict) -> dict:
     return record["data"] | {"file": ""}
 
 
-def read_table(folder: Path, name: str) -> pd.DataFrame:
-    """Read any other table.
+def read_table(folder: Path, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a table, and make sure that it is the one that its record is of.
 
     Raises
     ------
     InputError
-        If it is missing or no table.
+        If table or record are missing or broken, columns are missing, or it holds an
+        accuracy or a loss that cannot be.
     """
     path = folder / f"{name}.csv"
     try:
-        return pd.read_csv(path)
+        content = path.read_bytes()
+        frame = pd.read_csv(io.BytesIO(content))
+        if missing := [column for column in columns if column not in frame]:
+            raise ValueError(f"it has no column {missing[0]!r}")
+        if frame.empty:
+            raise ValueError("it has no rows")
+        _check_scores(name, frame)
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+        raise InputError(f"cannot read {path}: {_reason(error)}; {AGAIN}") from error
+    if name not in DERIVED and read_record(folder, name)[CHECKSUM] != _sha256(content):
+        raise InputError(f"{path} is not the table that {name}.json is of; {AGAIN}")
+    return frame
+
+
+def _reason(error):
+    return " ".join(str(getattr(error, "strerror", None) or error).split())
+
+
+def _check_scores(name, frame):
+    """Refuse accuracies outside 0 to 1 and losses that are not finite."""
+    for column in frame:
+        if str(column).endswith("accuracy"):
+            wrong = ~frame[column].between(0, 1)
+        elif str(column).endswith("log_loss") and name not in DIVERGING:
+            wrong = ~(np.isfinite(pd.to_numeric(frame[column])) & (frame[column] >= 0))
+        else:
+            continue
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise ValueError(f"row {row + 1} has {column} {frame[column].iloc[row]}")
 
 
 def read_published(sha256: str = SONAR_SHA256) -> pd.DataFrame:
@@ -192,30 +188,19 @@ def summarise(arms: list[pd.DataFrame], published: pd.DataFrame) -> pd.DataFrame
     )
 
 
-@contextlib.contextmanager
-def _locked(folder):
-    """Keep other processes from writing into the folder: the summary is read, then written."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _update_curves(folder, experiment, curves, arms):
+def _curve_files(folder, experiment, curves, arms):
     """Keep an arm's learning curves and their summary in step with the tables of its data."""
-    single, together = folder / f"{experiment}-curves.csv", folder / "curves.csv"
-    others = [read_table(folder, "curves")] if together.exists() else []
+    there = (folder / "curves.csv").exists()
+    others = [read_table(folder, "curves", ["experiment", "epoch"])] if there else []
     kept = set(arms) - {experiment}
     others = [table[table["experiment"].isin(kept)] for table in others]
-    if curves is None:  # those there are of an earlier table
-        single.unlink(missing_ok=True)
-    else:
-        _write(single, _csv(curves))
+    files = {f"{experiment}-curves.csv": None}  # those there are of an earlier table
+    if curves is not None:
+        files[f"{experiment}-curves.csv"] = _csv("curves", curves)
         others.append(summarise_curves(curves))
-    if others:
-        _write(together, _csv(pd.concat(others).sort_values(["experiment", "epoch"])))
+    others = [table for table in others if len(table)]
+    together = pd.concat(others).sort_values(["experiment", "epoch"]) if others else None
+    return files | {"curves.csv": None if together is None else _csv("curves", together)}
 
 
 def summarise_curves(curves: pd.DataFrame) -> pd.DataFrame:
@@ -235,13 +220,40 @@ def summarise_curves(curves: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, axis=1)[columns].reset_index()
 
 
+def write_tables(
+    folder: Path,
+    frames: Mapping[str, pd.DataFrame],
+    record: dict,
+    files: Mapping[str, bytes] | None = None,
+) -> Path:
+    """Write tables of one record, and files beside them, all or none.
+
+    Returns
+    -------
+    Path
+        Of the last table.
+
+    Raises
+    ------
+    InputError
+        If a table holds an accuracy or a loss that cannot be, or nothing can be written.
+    """
+    contents = dict(files or {})
+    for name, frame in frames.items():
+        contents |= _with_record(name, frame, record)
+    write_together(folder, contents)
+    return folder / f"{name}.csv"
+
+
 def write_table(folder: Path, name: str, frame: pd.DataFrame, record: dict) -> Path:
-    """Write any other table and its record; returns the path of the table."""
-    path = folder / f"{name}.csv"
-    with _locked(folder):
-        _write(path, _csv(frame))
-        _write(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
-    return path
+    """Write one table and its record; see `write_tables`."""
+    return write_tables(folder, {name: frame}, record)
+
+
+def _with_record(name, frame, record):
+    table = _csv(name, frame)
+    record = record | {CHECKSUM: _sha256(table.encode())}
+    return {f"{name}.csv": table, f"{name}.json": json.dumps(record, indent=2) + "\n"}
 
 
 def json_round_trip(record: dict) -> dict:
@@ -251,25 +263,17 @@ def json_round_trip(record: dict) -> dict:
 
 def write_page(path: Path, text: str) -> Path:
     """Write a page of text; returns its path."""
-    _write(path, text)
+    write_together(path.parent, {path.name: text})
     return path
 
 
-def _csv(frame):
+def _csv(name, frame):
+    try:
+        _check_scores(name, frame)
+    except ValueError as error:
+        raise InputError(f"nothing was written: {name}.csv would be wrong, {error}") from error
     return frame.to_csv(index=False, lineterminator="\n")
 
 
-def _write(path, text):
-    """Write a file so that it is there whole or not at all."""
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8", newline=""
-    ) as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)  # not the private mode of a temporary file
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+def _sha256(content):
+    return hashlib.sha256(content).hexdigest()

@@ -1,6 +1,7 @@
 """A trained network as one file: standardisation inside, the labels with it."""
 
 import json
+import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,19 +19,17 @@ if TYPE_CHECKING:
 LABELS = "labels.json"  # a member of the .keras archive that Keras does not look at
 
 
-def save_network(path: Path, pipeline: Pipeline, features: list[str]) -> None:
-    """Write a fitted pipeline standardize → mlp as a ``.keras`` file.
+def pack_network(pipeline: Pipeline, features: Sequence[str]) -> bytes:
+    """Pack a fitted pipeline standardize → mlp as the content of a ``.keras`` file.
 
     `keras.saving.load_model` reads it without this project; class labels and names of the
-    columns are in ``labels.json`` inside. It is there whole or not at all.
+    columns are in ``labels.json`` inside.
 
     Parameters
     ----------
-    path : Path
-        Ends in ``.keras``.
     pipeline : Pipeline
         As of `build_pipeline`, fitted.
-    features : list of strings
+    features : sequence of strings
         Names of the columns.
     """
     from experiments.harness.backend import keras
@@ -41,14 +40,12 @@ def save_network(path: Path, pipeline: Pipeline, features: list[str]) -> None:
         [keras.Input((len(features),)), standardize, *classifier.model_.layers]
     )
     labels = {"classes": [str(label) for label in classifier.classes_], "features": list(features)}
-    part = path.with_name(f".{path.stem}.part.keras")
-    try:
-        network.save(part)
-        with zipfile.ZipFile(part, "a") as archive:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        network.save(path)
+        with zipfile.ZipFile(path, "a") as archive:
             archive.writestr(LABELS, json.dumps(labels))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        return path.read_bytes()
 
 
 def read_labels(path: Path) -> dict:
@@ -57,7 +54,7 @@ def read_labels(path: Path) -> dict:
     Raises
     ------
     InputError
-        If it is not a file that `save_network` wrote.
+        If it is not a file that `pack_network` made.
     """
     try:
         with zipfile.ZipFile(path) as archive:
