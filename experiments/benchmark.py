@@ -45,6 +45,10 @@ def main(argv=None):
 
 
 def _benchmark(options):
+    from experiments.harness.dataset import read_dataset
+
+    read_dataset(options.data, folds=10)
+
     from experiments.harness import files, tables
 
     files.check_folder(options.results)

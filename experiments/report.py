@@ -40,6 +40,7 @@ def _write_all(results):
     from experiments.harness.claims import settle, settle_tips
     from experiments.harness.comparison import check_together
 
+    report.check_tables(results)
     check_together(results)
     arms = tables.read_arms(results)
     written = []

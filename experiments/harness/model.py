@@ -1,5 +1,6 @@
 """The one model builder: every arm is this network with other settings."""
 
+import math
 from collections.abc import Sequence
 
 from experiments.harness.backend import keras
@@ -40,11 +41,17 @@ def build_network(
         Share of the learning rate that is left at the end of training, approached
         exponentially, step by step; None keeps it as it is.
 
+    Raises
+    ------
+    ValueError
+        If no network can be built or trained with such values.
+
     Returns
     -------
     keras.Sequential
         Maps (rows, features) to (rows, 1), the probability of the second class.
     """
+    _check(hidden_units, max_norm, learning_rate)
     layers = [keras.Input((meta["n_features_in_"],))]
     if visible_dropout:
         layers.append(keras.layers.Dropout(visible_dropout))
@@ -66,3 +73,13 @@ def build_network(
         optimizer=keras.optimizers.SGD(learning_rate, momentum=float(momentum)),
     )
     return network
+
+
+def _check(hidden_units, max_norm, learning_rate):
+    """Refuse what Keras would take, and fail with later or never learn."""
+    if isinstance(hidden_units, int | str):
+        raise ValueError(f"hidden_units is a sequence, as (60, 30), not {hidden_units!r}")
+    if max_norm is not None and not 0 < max_norm < math.inf:
+        raise ValueError(f"max_norm is a positive number or None, not {max_norm!r}")
+    if not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning_rate is a positive number, not {learning_rate!r}")

@@ -57,6 +57,8 @@ class KerasClassifier(ScikerasClassifier):
         ------
         Unstackable
             If another parameter than these and the builder's would change the training.
+        ValueError
+            If they are not positive whole numbers.
         """
         defaults = ScikerasClassifier().get_params(deep=False)
         stackable = {"model", "epochs", "batch_size", "random_state", "verbose", "loss",
@@ -66,7 +68,11 @@ class KerasClassifier(ScikerasClassifier):
                 continue
             if name not in defaults or value != defaults[name]:
                 raise Unstackable(f"parameter {name}={value!r} of KerasClassifier")
-        return self.epochs, self._rows_in_a_step(rows)
+        batch_size = self._rows_in_a_step(rows)
+        for name, value in (("epochs", self.epochs), ("batch_size", batch_size)):
+            if not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(f"{name} is a positive whole number, not {value!r}")
+        return self.epochs, batch_size
 
     def _rows_in_a_step(self, rows):
         return {None: 32, -1: rows}.get(self.batch_size, self.batch_size)

@@ -110,6 +110,20 @@ FILES = {
 }
 
 
+def check_tables(results: Path) -> None:
+    """Read every table that is there, but for the one that the report itself makes.
+
+    Raises
+    ------
+    InputError
+        If one of them is broken.
+    """
+    names = [name.removesuffix(".csv") for each in FILES for name in each.split(", ")]
+    for name in names:
+        if name != "claims" and (results / f"{name}.csv").exists():
+            tables.read_table(results, name)
+
+
 def fill(page: str, parts: dict[str, str]) -> str:
     """Replace what stands between the markers ``<!-- name -->`` and ``<!-- /name -->``.
 

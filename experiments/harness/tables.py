@@ -22,7 +22,6 @@ FOLD_COLUMNS = [
 ]  # fmt: skip
 
 ARMS = ["baseline", "visible", "hidden", "control"]
-DERIVED = {"summary", "curves"}  # from the arms' tables, whenever one is written: no record
 DIVERGING = {"tuning"}  # a candidate may diverge; it says so, and loses
 CHECKSUM = "table_sha256"  # of a record's table
 AGAIN = "make it again, or remove it"
@@ -58,11 +57,12 @@ def write_arm(
             if data_identity(read_record(folder, other)) == data_identity(record)
         } | {name: folds}
         published = read_published(record["data"]["sha256"])
-        summary = summarise([arms[each] for each in ARMS if each in arms], published)
+        there = [each for each in ARMS if each in arms]
+        summary = summarise([arms[each] for each in there], published)
         write_together(
             folder,
             _with_record(name, folds[FOLD_COLUMNS], record)
-            | {"summary.csv": _csv("summary", summary)}
+            | _with_record("summary", summary, {"data": record["data"], "of": there})
             | _curve_files(folder, name, curves, arms),
         )
     return folder / f"{name}.csv"
@@ -134,7 +134,7 @@ def read_table(folder: Path, name: str, columns: Sequence[str] = ()) -> pd.DataF
         _check_scores(name, frame)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {_reason(error)}; {AGAIN}") from error
-    if name not in DERIVED and read_record(folder, name)[CHECKSUM] != _sha256(content):
+    if read_record(folder, name)[CHECKSUM] != _sha256(content):
         raise InputError(f"{path} is not the table that {name}.json is of; {AGAIN}")
     return frame
 
@@ -199,8 +199,10 @@ def _curve_files(folder, experiment, curves, arms):
         files[f"{experiment}-curves.csv"] = _csv("curves", curves)
         others.append(summarise_curves(curves))
     others = [table for table in others if len(table)]
-    together = pd.concat(others).sort_values(["experiment", "epoch"]) if others else None
-    return files | {"curves.csv": None if together is None else _csv("curves", together)}
+    if not others:
+        return files | {"curves.csv": None, "curves.json": None}
+    together = pd.concat(others).sort_values(["experiment", "epoch"])
+    return files | _with_record("curves", together, {"of": list(together["experiment"].unique())})
 
 
 def summarise_curves(curves: pd.DataFrame) -> pd.DataFrame:

@@ -15,12 +15,16 @@ from experiments.harness.stacked_engine import Task, fit_and_score_side_by_side
 
 Splits = Sequence[tuple[np.ndarray, np.ndarray]]
 PREFIX = "mlp__model__"
+TUNABLE = (PREFIX, "mlp__epochs", "mlp__batch_size", "standardize__")
 
 
 def check_candidates(
     pipeline: Pipeline, candidates: Sequence[Mapping[str, object]], features: int
 ) -> None:
-    """Make sure that each candidate's network can be built.
+    """Make sure that each candidate's network can be built and trained.
+
+    Parameters of the network, the scaler, the epochs and the batch size can be tuned; what
+    else scikeras takes has no effect on a network that is compiled already.
 
     Raises
     ------
@@ -30,11 +34,12 @@ def check_candidates(
     for candidate in candidates:
         named = ", ".join(f"{name} = {value!r}" for name, value in candidate.items())
         try:
-            changed = clone(pipeline).set_params(**candidate)[-1]
-            network = changed.build(np.zeros((2, features), np.float32), np.array([0, 1]))
-            for weights in network.trainable_variables:
-                if weights.constraint is not None:
-                    weights.constraint(weights)
+            changed = clone(pipeline).set_params(**candidate)
+            for name in candidate:
+                if not name.startswith(TUNABLE):
+                    raise ValueError("this parameter cannot be tuned")
+            changed[-1].training_parameters(rows=2)
+            changed[-1].build(np.zeros((2, features), np.float32), np.array([0, 1]))
         except Exception as error:  # Keras raises what it likes
             raise InputError(f"{named}: {' '.join(str(error).split())}"[:500]) from error
 
