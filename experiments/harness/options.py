@@ -83,6 +83,11 @@ def answer_mistakes(
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"{name}: interrupted; {interrupted}", file=sys.stderr)
+        if sys.modules["__main__"].__package__ == "experiments":  # a process of its own
+            sys.stdout.flush()
+            # Python ends itself by the signal, not by this status, where the interrupt came
+            # while code made from text ran, as it does within TensorFlow's import.
+            os._exit(130)
         sys.exit(130)
 
 

@@ -608,9 +608,9 @@ def tuning_words(results: Path) -> list[str]:
         f"{difference['new_low']:+.1f} to {difference['new_high']:+.1f} "
         f"(*{verdict(difference['difference'], difference['new_p'])}*).",
         f"The search chose dropout in {dropped} of {len(tuned)} outer folds.",
-        f"Not nested, the best candidate's {best['accuracy']:.1%} on the folds that chose it "
-        f"would be reported; in the outer folds such figures are {optimism:+.1f} points off "
-        "what the chosen then reach.",
+        f"The estimate that is not nested: {best['accuracy']:.1%}, the best candidate's on the "
+        f"very folds that chose it. In the outer folds such estimates lie {abs(optimism):.1f} points "
+        f"{'above' if optimism >= 0 else 'below'} what the chosen settings then reach.",
         f"The settings to use: {settings}.",
     ]
 
