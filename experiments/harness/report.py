@@ -213,7 +213,7 @@ def results_page(results: Path) -> str:
         page += [
             "## Tuned by nested cross-validation\n", words,
             _figure(results, "tuning", "Every candidate on all rows, by its dropout on the inputs "
-                    "and on the hidden layers; a larger dot is the candidate chosen."),
+                    "and on the hidden layers; the diamond is the candidate chosen."),
             _figure(results, "tuned", "What the search chose in each outer fold."),
         ]  # fmt: skip
     if there["validation"]:
@@ -609,8 +609,9 @@ def tuning_words(results: Path) -> list[str]:
         f"(*{verdict(difference['difference'], difference['new_p'])}*).",
         f"The search chose dropout in {dropped} of {len(tuned)} outer folds.",
         f"The estimate that is not nested: {best['accuracy']:.1%}, the best candidate's on the "
-        f"very folds that chose it. In the outer folds such estimates lie {abs(optimism):.1f} points "
-        f"{'above' if optimism >= 0 else 'below'} what the chosen settings then reach.",
+        "very folds that chose it. In the outer folds such estimates lie "
+        f"{abs(optimism):.1f} points {'above' if optimism >= 0 else 'below'} what the chosen "
+        "settings then reach.",
         f"The settings to use: {settings}.",
     ]
 
