@@ -52,7 +52,7 @@ def test_the_summary_is_of_one_data_set(tmp_path):
 def test_only_the_tables_are_left_behind(tmp_path):
     tables.write_arm(tmp_path, folds("baseline", [0.9, 0.9, 0.8, 0.8]), RECORD)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "baseline.csv", "baseline.json", "summary.csv",
+        "baseline.csv", "baseline.json", "summary.csv", "summary.json",
     ]  # fmt: skip
 
 
