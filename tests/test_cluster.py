@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
@@ -31,38 +30,44 @@ def dask(*arguments):
     )  # fmt: skip
 
 
+def worker(address, name):
+    return dask("worker", address, "--nthreads=1", "--no-nanny", "--no-dashboard", f"--name={name}")
+
+
 @pytest.fixture
 def workers():
     """A scheduler and two workers of one thread on loopback."""
     from distributed import Client
 
     address = f"tcp://127.0.0.1:{free_port()}"
-    processes = [dask("scheduler", f"--port={address.rsplit(':')[-1]}", "--host=127.0.0.1",
-                      "--no-dashboard")]  # fmt: skip
-    processes += [
-        dask("worker", address, "--nthreads=1", "--no-nanny", "--no-dashboard", f"--name={name}")
-        for name in ("first", "second")
-    ]
+    scheduler = dask("scheduler", f"--port={address.rsplit(':')[-1]}", "--host=127.0.0.1",
+                     "--no-dashboard")  # fmt: skip
+    processes = [worker(address, name) for name in ("first", "second")]
     try:
         with Client(address, timeout=30, set_as_default=False) as client:
             client.wait_for_workers(2, timeout=60)
-        yield address, processes[1:]
+        yield address, processes
     finally:
-        for process in processes:
+        for process in (scheduler, *processes):
             process.kill()
             process.wait()
 
 
 @pytest.mark.filterwarnings("ignore")  # a connection that is lost is what the test is about
-def test_the_same_bytes_though_a_worker_is_killed(workers, tmp_path, monkeypatch):
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_the_same_bytes_though_workers_are_killed(workers, tmp_path, monkeypatch, deaths):
+    """One of two; or both, and all that they held is lost, and another comes."""
     address, processes = workers
     real, killed = cluster.map_on_workers, []
 
     def killing(client, *arguments, finished):
         def told(i):
             if not killed:  # the other stacks are still under way
-                os.kill(processes[0].pid, signal.SIGKILL)
-                killed.append(time.monotonic())
+                killed.extend(processes[:deaths])
+                for process in killed:
+                    os.kill(process.pid, signal.SIGKILL)
+                if deaths == 2:
+                    processes.append(worker(address, "third"))
             finished(i)
 
         return real(client, *arguments, finished=told)
@@ -71,8 +76,8 @@ def test_the_same_bytes_though_a_worker_is_killed(workers, tmp_path, monkeypatch
     monkeypatch.setattr("experiments.harness.stacked_engine.STACK_COPIES", 4)
     options = [*OPTIONS, "--folds=10", "--repeats=2"]  # six stacks
     baseline.main([*options, f"--results={tmp_path / 'there'}", f"--scheduler={address}"])
-    assert processes[0].wait(10) == -signal.SIGKILL
-    assert processes[1].poll() is None
+    assert [process.wait(10) for process in killed] == [-signal.SIGKILL] * deaths
+    assert processes[-1].poll() is None
     baseline.main([*options, f"--results={tmp_path / 'here'}"])
     there, here = (tmp_path / where / "baseline.csv" for where in ("there", "here"))
     assert there.read_bytes() == here.read_bytes()

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -86,7 +87,11 @@ def map_on_workers(
     """
     from distributed import as_completed
 
-    kept = [client.scatter(one, broadcast=True, hash=False) for one in shared]
+    # As results of a task, not scattered: Dask keeps no more copies of data than it must, and
+    # scattered ones are gone with the worker that has the last. A task runs again.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sending large graph")  # as large as the table
+        kept = [client.submit(_same, one, pure=False) for one in shared]
     futures = [client.submit(function, *each, *kept, pure=False) for each in arguments]
     number = {future.key: i for i, future in enumerate(futures)}
     try:
@@ -96,3 +101,7 @@ def map_on_workers(
         return client.gather(futures)
     finally:
         client.cancel(futures)
+
+
+def _same(value):
+    return value
