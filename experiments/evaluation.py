@@ -41,7 +41,7 @@ def _evaluation(options):
     from experiments.harness.cross_validation import cross_validate, repeated_splits
     from experiments.harness.pipeline import build_pipeline
     from experiments.harness.progress import progress_bar
-    from experiments.harness.run import fold_columns, record_of
+    from experiments.harness.run import check_finite, fold_columns, record_of
 
     splits = repeated_splits(
         data.X, data.y, folds=options.folds, repeats=options.repeats, seed=options.seed
@@ -59,6 +59,7 @@ def _evaluation(options):
     rows = fitted[:-1].transform(data.X[splits[0][1]]).astype("float32")
     observed, outputs = _observe(fitted[-1].model_, rows)
 
+    check_finite(scores)
     folds = pd.DataFrame(fold_columns(splits, options.folds, scores))
     averaged = folds.assign(accuracy=scores["dropout_score"], log_loss=scores["dropout_log_loss"])
     for score, scale in (("accuracy", 100), ("log_loss", 1)):

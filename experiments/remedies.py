@@ -37,7 +37,7 @@ def _remedies(options):
     from experiments.harness.cross_validation import cross_validate, repeated_splits
     from experiments.harness.pipeline import build_pipeline
     from experiments.harness.progress import progress_bar
-    from experiments.harness.run import fold_columns, record_of
+    from experiments.harness.run import check_finite, fold_columns, record_of
 
     import pandas as pd  # isort: skip
 
@@ -58,6 +58,7 @@ def _remedies(options):
             )["curves"]  # fmt: skip
             for epochs in number_of_epochs:
                 scores = {key: curve[:, epochs - 1] for key, curve in curves.items()}
+                check_finite(scores)
                 columns = fold_columns(splits, options.folds, scores)
                 parts.append(pd.DataFrame({"learning_rate": rate, "epochs": epochs} | columns))
     table = pd.concat(parts)

@@ -207,6 +207,8 @@ BROKEN = [
     ("compare", "control.json", None, "control.json: No such file"),
     ("hidden", "visible.csv", one_row_less, "is not the table that visible.json is of"),
     ("baseline", "hidden.csv", lambda c: c.replace(b"0.", b"2.", 9), "hidden.csv"),
+    ("compare", "hidden.csv", lambda c: c.replace(b"0.", b"high", 9), "has accuracy"),
+    ("hidden", "curves.csv", one_row_less, "is not the table that curves.json is of"),
     ("report", "baseline.csv", one_row_less, "is not"),
     ("report", "comparison.csv", one_row_less, "is not the table that comparison.json is of"),
     ("report", "comparison.json", cut, "comparison.json"),

@@ -51,6 +51,7 @@ def build_network(
     keras.Sequential
         Maps (rows, features) to (rows, 1), the probability of the second class.
     """
+    learning_rate = float(learning_rate)  # Keras takes no whole number
     _check(hidden_units, max_norm, learning_rate)
     layers = [keras.Input((meta["n_features_in_"],))]
     if visible_dropout:
@@ -61,7 +62,6 @@ def build_network(
         if hidden_dropout:
             layers.append(keras.layers.Dropout(hidden_dropout))
     layers.append(keras.layers.Dense(1, activation="sigmoid"))
-    learning_rate = float(learning_rate)  # Keras takes no whole number
     if learning_rate_decay is not None:
         batches = -(-meta["X_shape_"][0] // params["batch_size"])
         learning_rate = keras.optimizers.schedules.ExponentialDecay(

@@ -57,7 +57,7 @@ def cross_validate_arm(name: str, settings: Mapping[str, object], options: Names
     from experiments.harness import files, tables
 
     files.check_folder(options.results)
-    tables.read_others(options.results, name)  # they go into the summary: now or never
+    tables.check_others(options.results, name)  # they go into the summaries: now or never
 
     import pandas as pd
 
@@ -76,6 +76,7 @@ def cross_validate_arm(name: str, settings: Mapping[str, object], options: Names
             pipeline, data.X, data.y, splits, engine=options.engine, jobs=options.jobs,
             return_curves=options.curves, progress=progress,
         )  # fmt: skip
+    check_finite(scores)
     clock.lap("training")
     if options.engine == "stacked":
         clock.move("training", "building", scores["build_time"].sum())
@@ -125,21 +126,25 @@ class _Clock:
         return ", ".join(f"{name} {seconds:.2f}" for name, seconds in self.seconds.items())
 
 
-def fold_columns(splits: Sequence, folds: int, scores: Mapping) -> dict:
-    """Lay out scores as the columns of a table of folds.
+def check_finite(scores: Mapping) -> None:
+    """Make sure that every network has a loss.
 
     Raises
     ------
     InputError
         If a loss is not finite: the network has diverged.
     """
-    number = np.arange(len(splits))
     lost = ~np.isfinite([scores["test_log_loss"], scores["train_log_loss"]]).all(axis=0)
     if lost.any():
         raise InputError(
             f"{lost.sum()} of {len(lost)} networks diverged, their loss is not finite; nothing "
             "was written. The learning rate is too large for this table, or a column is odd"
         )
+
+
+def fold_columns(splits: Sequence, folds: int, scores: Mapping) -> dict:
+    """Lay out scores as the columns of a table of folds."""
+    number = np.arange(len(splits))
     return {
         "repeat": number // folds + 1,
         "fold": number % folds + 1,

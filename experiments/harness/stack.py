@@ -43,9 +43,9 @@ class Hyperparameters(NamedTuple):
 
     Attributes
     ----------
-    dropout : tuple of float
+    dropout : sequence of float
         Rate of each Dropout layer that drops anything.
-    max_norm : tuple of float
+    max_norm : sequence of float
         Largest norm of each MaxNorm constraint, in the order of the weights.
     learning_rate : float
         0 if the optimiser follows a schedule, which all copies then share.
@@ -423,6 +423,9 @@ def _stackable_layers(network):
             for part in ("kernel_regularizer", "bias_regularizer"):
                 if getattr(layer, part) is not None:
                     raise Unstackable(f"the {part} of {name}")
+            for constraint in (layer.kernel_constraint, layer.bias_constraint):
+                if constraint is not None and type(constraint) not in CONSTRAINTS:
+                    raise Unstackable(f"constraint {type(constraint).__name__} of {name}")
             if not layer.trainable or layer.lora_enabled:
                 raise Unstackable(f"{name}, frozen or with LoRA,")
         elif type(layer) is keras.layers.Dropout:
@@ -444,8 +447,6 @@ def _stacked_constraint(constraint, bounds):
     """
     if constraint is None:
         return lambda weights: weights
-    if type(constraint) not in CONSTRAINTS:
-        raise Unstackable(f"constraint {type(constraint).__name__}")
     config = constraint.get_config()
     if "axis" in config:
         axes = [config["axis"]] if isinstance(config["axis"], int) else config["axis"]

@@ -72,8 +72,9 @@ def summarise_settings(folds: pd.DataFrame) -> pd.DataFrame:
     """Summarise a sweep's folds, one row a setting.
 
     Mean and standard deviation over folds of accuracy and training accuracy, mean log
-    losses, ``standard_error`` of the mean accuracy (standard deviation over √folds: not
-    corrected for what training sets share), and the number of collapsed networks.
+    losses (none where a network diverged), ``standard_error`` of the mean accuracy (standard
+    deviation over √folds: not corrected for what training sets share), and the number of
+    collapsed networks.
     """
     by_setting = folds.groupby("setting")
     accuracy = by_setting["accuracy"]
@@ -85,8 +86,8 @@ def summarise_settings(folds: pd.DataFrame) -> pd.DataFrame:
             "standard_error": accuracy.sem(),
             "train_accuracy": by_setting["train_accuracy"].mean(),
             "std_train_accuracy": by_setting["train_accuracy"].std(ddof=0),
-            "log_loss": by_setting["log_loss"].mean(),
-            "train_log_loss": by_setting["train_log_loss"].mean(),
+            "log_loss": by_setting["log_loss"].mean(skipna=False),
+            "train_log_loss": by_setting["train_log_loss"].mean(skipna=False),
             "collapsed": by_setting["collapsed"].sum(),
         }
     )

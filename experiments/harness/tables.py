@@ -22,7 +22,7 @@ FOLD_COLUMNS = [
 ]  # fmt: skip
 
 ARMS = ["baseline", "visible", "hidden", "control"]
-DIVERGING = {"tuning"}  # a candidate may diverge; it says so, and loses
+DIVERGING = {"tuning", "tips", "tips-folds"}  # what tries extremes; counted as collapsed
 CHECKSUM = "table_sha256"  # of a record's table
 AGAIN = "make it again, or remove it"
 SONAR_SHA256 = "e90434cdbf00fcf93ffa911fe447ae25606979658e60f1d32e155c3b5240234d"
@@ -71,6 +71,13 @@ def write_arm(
 def read_arm(folder: Path, experiment: str) -> pd.DataFrame:
     """Read the table of one arm; raises as `read_table`."""
     return read_table(folder, experiment, columns=FOLD_COLUMNS)
+
+
+def check_others(folder: Path, experiment: str) -> None:
+    """Read what `write_arm` will read beside the arm's own table; raises as `read_table`."""
+    with locked(folder):
+        read_others(folder, experiment)
+        _read_curves(folder)
 
 
 def read_others(folder: Path, experiment: str) -> dict[str, pd.DataFrame]:
@@ -146,10 +153,11 @@ def _reason(error):
 def _check_scores(name, frame):
     """Refuse accuracies outside 0 to 1 and losses that are not finite."""
     for column in frame:
+        values = pd.to_numeric(frame[column], errors="coerce")
         if str(column).endswith("accuracy"):
-            wrong = ~frame[column].between(0, 1)
+            wrong = ~values.between(0, 1)
         elif str(column).endswith("log_loss") and name not in DIVERGING:
-            wrong = ~(np.isfinite(pd.to_numeric(frame[column])) & (frame[column] >= 0))
+            wrong = ~values.between(0, np.inf, inclusive="left")
         else:
             continue
         if wrong.any():
@@ -190,10 +198,8 @@ def summarise(arms: list[pd.DataFrame], published: pd.DataFrame) -> pd.DataFrame
 
 def _curve_files(folder, experiment, curves, arms):
     """Keep an arm's learning curves and their summary in step with the tables of its data."""
-    there = (folder / "curves.csv").exists()
-    others = [read_table(folder, "curves", ["experiment", "epoch"])] if there else []
     kept = set(arms) - {experiment}
-    others = [table[table["experiment"].isin(kept)] for table in others]
+    others = [table[table["experiment"].isin(kept)] for table in _read_curves(folder)]
     files = {f"{experiment}-curves.csv": None}  # those there are of an earlier table
     if curves is not None:
         files[f"{experiment}-curves.csv"] = _csv("curves", curves)
@@ -203,6 +209,12 @@ def _curve_files(folder, experiment, curves, arms):
         return files | {"curves.csv": None, "curves.json": None}
     together = pd.concat(others).sort_values(["experiment", "epoch"])
     return files | _with_record("curves", together, {"of": list(together["experiment"].unique())})
+
+
+def _read_curves(folder):
+    """Read the summary of the learning curves, if there is one: a list of one table or none."""
+    there = (folder / "curves.csv").exists()
+    return [read_table(folder, "curves", ["experiment", "epoch"])] if there else []
 
 
 def summarise_curves(curves: pd.DataFrame) -> pd.DataFrame:

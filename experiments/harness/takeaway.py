@@ -31,6 +31,11 @@ def pack_network(pipeline: Pipeline, features: Sequence[str]) -> bytes:
         As of `build_pipeline`, fitted.
     features : sequence of strings
         Names of the columns.
+
+    Raises
+    ------
+    InputError
+        If there is no room for it among the temporary files.
     """
     from experiments.harness.backend import keras
 
@@ -40,12 +45,15 @@ def pack_network(pipeline: Pipeline, features: Sequence[str]) -> bytes:
         [keras.Input((len(features),)), standardize, *classifier.model_.layers]
     )
     labels = {"classes": [str(label) for label in classifier.classes_], "features": list(features)}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.keras"
-        network.save(path)
-        with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr(LABELS, json.dumps(labels))
-        return path.read_bytes()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "network.keras"
+            network.save(path)
+            with zipfile.ZipFile(path, "a") as archive:
+                archive.writestr(LABELS, json.dumps(labels))
+            return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot pack the network in {tempfile.gettempdir()}: {error}") from error
 
 
 def read_labels(path: Path) -> dict:
