@@ -8,8 +8,8 @@ is scored on the same folds. Then the candidates are compared on all rows, and t
 trained on all of them and written as a network to take along.
 
     $ make tune DATA=mine.csv
-    tuned:    86.5% on rows that the search never saw, 10 outer folds
-    baseline: 85.1% on the same folds
+    Tuned: 87.0% on rows that the search never saw, 10 outer folds, 30 candidates.
+    The untuned baseline: 86.8% on the same folds. Tuned less baseline: +0.3 points, ...
     ...
 
 --space FILE.toml replaces the space: a line for each parameter, as in
@@ -69,6 +69,8 @@ def _tune(options):
             f"{options.inner_folds} inner folds in each of {options.folds}; set fewer of either"
         )
 
+    import numpy as np
+
     from experiments.harness import files, tables
 
     files.check_folder(options.results)
@@ -79,7 +81,7 @@ def _tune(options):
     from experiments.harness.report import tuning_words
     from experiments.harness.run import record_of
     from experiments.harness.search import draw_candidates, refit
-    from experiments.harness.takeaway import pack_network
+    from experiments.harness.takeaway import check_packed, pack_network
     from experiments.harness.tuning import check_candidates, nested_cross_validate, nested_splits
 
     pipeline = build_pipeline({}, epochs=options.epochs, random_state=options.seed)
@@ -94,23 +96,32 @@ def _tune(options):
             pipeline, candidates, data.X, data.y, outer, inner,
             seed=options.seed, jobs=options.jobs, progress=progress,
         )  # fmt: skip
-    network = refit(pipeline, candidates[best], data.X, data.y, seed=options.seed)
+    fitted = refit(pipeline, candidates[best], data.X, data.y, seed=options.seed)
+    network = None  # an earlier one would not be of these tables
+    if all(np.isfinite(weights).all() for weights in fitted["mlp"].model_.get_weights()):
+        network = pack_network(fitted, data.features)
+        check_packed(network, fitted, data.X)
 
     options.repeats = 1
     record = record_of(
         "tune", options, data, outer, inner_folds=options.inner_folds,
-        space={name: str(values) for name, values in space.items()}, candidates=candidates,
-        best=best,
+        space={name: _described(values) for name, values in space.items()},
+        candidates=candidates, best=best,
     )  # fmt: skip
     with files.locked(options.results):
         path = tables.write_tables(
             options.results, {"tuning": tuning, "tuned": tuned}, record,
-            files={"tuned.keras": pack_network(network, data.features)},
+            files={"tuned.keras": network},
         )  # fmt: skip
         words = tuning_words(options.results)
     for line in words:
         print(line)
     print(f"  written:   {path}, {options.results / 'tuning.csv'}")
+    if network is None:
+        raise InputError(
+            "no network was written: with the settings to use it diverged on all rows; leave the "
+            "largest learning rates out of the space"
+        )
     print(f"  network:   {options.results / 'tuned.keras'}")
 
 
@@ -153,6 +164,13 @@ def _values(path, name, values):
         except TypeError:
             pass
     raise InputError(f"{path}: {name} needs a list of values, or {{low = …, high = …}}")
+
+
+def _described(values):
+    if isinstance(values, list):
+        return values
+    low, high = map(float, values.support())
+    return {"low": low, "high": high, "log": values.dist.name == "loguniform"}
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ OPTIONS = [
     ("baseline", ["--engine=abacus"], "invalid choice: 'abacus'"),
     ("baseline", ["--engine=scikit-learn", "--curves"], "--curves needs --engine stacked"),
     ("baseline", ["--engine=scikit-learn", "--scheduler=tcp://x:1"], "--scheduler needs"),
-    ("baseline", ["--scheduler=nowhere", SONAR_IS], "no Dask scheduler answers at nowhere"),
+    ("baseline", ["--scheduler=nowhere", SONAR_IS], "--scheduler takes an address as tcp://host:8786, not 'nowhere'"),
     ("baseline", ["--repeat=3"], "unrecognized arguments: --repeat=3"),
     ("baseline", ["--repeats"], "argument --repeats: expected one argument"),
     ("visible", ["--target=metal", SONAR_IS], "has no column 'metal'"),

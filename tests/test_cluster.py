@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
@@ -46,7 +47,7 @@ def workers():
     try:
         with Client(address, timeout=30, set_as_default=False) as client:
             client.wait_for_workers(2, timeout=60)
-        yield address, processes
+        yield address, processes, scheduler
     finally:
         for process in (scheduler, *processes):
             process.kill()
@@ -57,7 +58,7 @@ def workers():
 @pytest.mark.parametrize("deaths", [1, 2])
 def test_the_same_bytes_though_workers_are_killed(workers, tmp_path, monkeypatch, deaths):
     """One of two; or both, and all that they held is lost, and another comes."""
-    address, processes = workers
+    address, processes, _ = workers
     real, killed = cluster.map_on_workers, []
 
     def killing(client, *arguments, finished):
@@ -84,6 +85,27 @@ def test_the_same_bytes_though_workers_are_killed(workers, tmp_path, monkeypatch
     assert pd.read_csv(there)["accuracy"].mean() > 0.75
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_scheduler_that_dies_is_told_in_one_line(workers, tmp_path):
+    from distributed import Client
+
+    address, _, scheduler = workers
+    running = subprocess.Popen(
+        [sys.executable, "-m", "experiments.baseline", "--epochs=1000", "--repeats=30",
+         f"--results={tmp_path}", f"--scheduler={address}"],
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with Client(address, set_as_default=False) as client:
+        while running.poll() is None and not any(client.processing().values()):
+            time.sleep(0.1)
+        scheduler.kill()
+        assert running.communicate(timeout=60) == (
+            "", "baseline: the Dask scheduler is gone; nothing was written\n",
+        )  # fmt: skip
+    assert running.returncode == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
 def test_tuning_on_a_cluster_gives_the_same_bytes(workers, tmp_path):
     options = [*OPTIONS, "--epochs=3", "--folds=2", "--inner-folds=2", "--candidates=2"]
@@ -94,11 +116,23 @@ def test_tuning_on_a_cluster_gives_the_same_bytes(workers, tmp_path):
         assert there.read_bytes() == here.read_bytes()
 
 
-def test_a_scheduler_that_does_not_answer_is_told(capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("tcp://127.0.0.1:9", "no Dask scheduler answers at tcp://127.0.0.1:9"),
+        ("nowhere", "takes an address as tcp://host:8786, not 'nowhere'"),
+        ("tcp://:8786", "takes an address as tcp://host:8786, not 'tcp://:8786'"),
+        ("nowhere://x", "takes an address as tcp://host:8786, not 'nowhere://x'"),
+    ],
+)
+def test_a_scheduler_that_does_not_answer_is_told(capsys, tmp_path, address, says):
     with pytest.raises(SystemExit) as caught:
-        baseline.main([*OPTIONS, "--scheduler=nowhere://x", f"--results={tmp_path}"])
+        baseline.main([*OPTIONS, f"--scheduler={address}", f"--results={tmp_path}"])
     assert caught.value.code == 2
-    assert "no Dask scheduler answers at nowhere://x" in capsys.readouterr().err
+    assert says in capsys.readouterr().err
+
+
+def test_without_dask_a_scheduler_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
         pytest.raises(InputError, match="needs the package distributed"),

@@ -98,6 +98,18 @@ def test_harmless_variants_are_read_alike(tmp_path, text):
         (GOOD.replace(",R", ",", 1), 2, "line 1: no class in 'column 3'"),
         (GOOD.replace("M", "R"), 2, "two classes are needed, 'column 3' has 1: 'R'"),
         (GOOD.replace("M", "Q", 1), 2, "two classes are needed, 'column 3' has 3"),
+        (GOOD.replace("0.6", "1e31"), 2, "column 2: '1e31' is larger than 1e+30; give the column"),
+        (
+            "1e-31,1,R\n-2e-31,2,R\n0,3,M\n1e-40,4,M\n",
+            2,
+            "column 1: no number is as large as 1e-30; give it another unit",
+        ),
+        (",a,b,class\n0,1,2,R\n1,3,4,M\n", 1, "line 1: column 1 has no name; name it, or leave"),
+        (
+            "1990,1991,class\n" + GOOD,
+            2,
+            "has 3: 'M', 'R', 'class'; if line 1 is a header, say so by a class column's name",
+        ),
         (GOOD, 3, "class 'M' has 2 rows, fewer than the 3 folds"),
         ('0.1,"0.2,R\n', 2, "line 1: unexpected end of data"),
     ],
@@ -124,6 +136,30 @@ def test_the_class_may_be_any_column(tmp_path, target):
     for wrong in ("kinds", "0", "4", "-1"):
         with pytest.raises(InputError, match=f"no column '{wrong}': its 3 columns are 'kind'"):
             read_dataset(path, folds=1, target=wrong)
+
+
+@pytest.mark.parametrize(
+    ("header", "target", "features"),
+    [
+        ("Na,Mg,class", None, ("Na", "Mg")),  # sodium is no missing value
+        ("1990,1991,class", "class", ("1990", "1991")),  # years, and a name says they are
+        ("a,b,3", None, ("a", "b")),
+        ("a,b,class", "3", ("a", "b")),
+    ],
+)
+def test_headers_that_are_hard_to_tell(tmp_path, header, target, features):
+    path = tmp_path / "table.csv"
+    path.write_text(f"{header}\n{GOOD}")
+    data = read_dataset(path, folds=2, target=target)
+    assert data.features == features
+    assert data.y.tolist() == ["R", "R", "M", "M"]
+
+
+def test_a_first_row_whose_label_comes_again_is_no_header(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("low,high,R\n" + GOOD)
+    with pytest.raises(InputError, match="line 1, column 1: 'low' is not a number"):
+        read_dataset(path, folds=2)
 
 
 def test_columns_without_a_header_are_numbered(tmp_path):

@@ -78,3 +78,31 @@ def test_optimiser(arm, learning_rate, momentum):
 
 def test_width_comes_from_the_data():
     assert build_network({"n_features_in_": 7}).input_shape == (None, 7)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"visible_dropout": 1.0}, "visible_dropout is at least 0 and less than 1, not 1.0"),
+        ({"hidden_dropout": -0.1}, "hidden_dropout is at least 0"),
+        ({"hidden_dropout": float("nan")}, "hidden_dropout is at least 0"),
+        ({"momentum": 1}, "momentum is at least 0 and less than 1"),
+        ({"max_norm": 0}, "max_norm is a positive number or None"),
+        ({"learning_rate": float("inf")}, "learning_rate is a positive number"),
+        ({"learning_rate_decay": 0}, "learning_rate_decay is a share or None"),
+        ({"hidden_units": 60}, "hidden_units is a sequence"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        build_network(META, **settings)
+
+
+@pytest.mark.parametrize(("batch_size", "steps"), [(16, 13), (None, 7), (-1, 1)])
+def test_the_decay_counts_the_steps_that_are_taken(batch_size, steps):
+    """scikeras takes None for Keras' 32 rows a step, and -1 for all of them."""
+    network = build_network(
+        META | {"X_shape_": (208, 60)}, {"epochs": 10, "batch_size": batch_size},
+        learning_rate=0.1, learning_rate_decay=0.5,
+    )  # fmt: skip
+    assert float(network.optimizer._learning_rate(10 * steps)) == pytest.approx(0.05)

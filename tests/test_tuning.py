@@ -190,7 +190,7 @@ def test_the_columns_are_found_by_name(own, tmp_path):
     X, *_ = read_rows(tmp_path / "mixed.csv", list(frame.columns))
     assert np.array_equal(X, frame.to_numpy())
     frame[["a", "b"]].to_csv(tmp_path / "narrow.csv", index=False)
-    with pytest.raises(InputError, match="has 2 columns, the network was trained on 5: 'a', 'b'"):
+    with pytest.raises(InputError, match="no column 'c'; the network was trained on 5: 'a', 'b'"):
         read_rows(tmp_path / "narrow.csv", list(frame.columns))
 
 
@@ -199,6 +199,41 @@ def test_columns_without_names_are_not_left_out(tmp_path):
     assert read_rows(tmp_path / "wide.csv", [f"column {n}" for n in (1, 2, 3)])[0].shape == (1, 3)
     with pytest.raises(InputError, match="has 3 columns, the network was trained on 2"):
         read_rows(tmp_path / "wide.csv", ["column 1", "column 2"])
+
+
+def test_a_header_does_not_hinder_a_network_whose_columns_have_no_names(tmp_path):
+    (tmp_path / "named.csv").write_text("a,b\n1,2\n3,4\n")
+    X, lines, _ = read_rows(tmp_path / "named.csv", ["column 1", "column 2"])
+    assert (X.tolist(), lines) == ([[1, 2], [3, 4]], [2, 3])
+
+
+def test_the_network_taken_along_is_exact_for_large_numbers_too():
+    """Seconds since 1970 have no minutes left in single precision."""
+    generator = np.random.default_rng(0)
+    X = np.c_[1.7e9 + generator.uniform(0, 600, 60), generator.normal(size=60) / 1e9]
+    y = np.where(X[:, 0] > 1.7e9 + 300, "late", "early")
+    fitted = build_pipeline({"hidden_units": (8,)}, epochs=20, random_state=0).fit(X, y)
+    content = takeaway.pack_network(fitted, ["second", "tiny"])
+    takeaway.check_packed(content, fitted, X)
+    other = build_pipeline({"hidden_units": (8,)}, epochs=20, random_state=1).fit(X, y)
+    with pytest.raises(InputError, match="nothing was written: as a file, the network's"):
+        takeaway.check_packed(content, other, X)
+
+
+def test_a_search_whose_networks_diverge_writes_no_network(own, tmp_path, capsys):
+    (tmp_path / "wild.toml").write_text("mlp__model__learning_rate = [1e30]\n")
+    (tmp_path / "tuned.keras").write_text("of an earlier search")
+    with pytest.raises(SystemExit) as caught:
+        tune.main([*TOY, f"--data={own / 'mine.csv'}", "--target=bought",
+                   f"--space={tmp_path / 'wild.toml'}", f"--results={tmp_path}"])  # fmt: skip
+    printed = capsys.readouterr()
+    assert caught.value.code == 2
+    assert "Of the 3 networks chosen 3 diverged: the space is too wide" in printed.out
+    assert "dropout" not in printed.out  # it was not searched for
+    assert printed.err.startswith("tune: no network was written: with the settings to use it")
+    assert printed.err.count("\n") == 1
+    assert not (tmp_path / "tuned.keras").exists()
+    assert pd.read_csv(tmp_path / "tuned.csv")["collapsed"].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", "foreign", "broken"])

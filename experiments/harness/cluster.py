@@ -1,6 +1,7 @@
 """Call functions on the workers of a Dask cluster, within a block that says so."""
 
 import contextlib
+import logging
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -35,8 +36,19 @@ def computing_on(scheduler: str | None) -> Iterator[None]:
         return
     try:
         from distributed import Client
+        from distributed.comm import get_address_host_port
     except ImportError as error:
         raise InputError("--scheduler needs the package distributed") from error
+    try:
+        host, _ = get_address_host_port(scheduler, strict=True)
+        if not host:
+            raise ValueError("it has no host")
+    except ValueError as error:
+        raise InputError(
+            f"--scheduler takes an address as tcp://host:8786, not {scheduler!r}"
+        ) from error
+    for name in ("distributed", "distributed.client"):  # what matters is raised, too
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(scheduler, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -72,7 +84,8 @@ def map_on_workers(
 ) -> list:
     """Call ``function(*arguments[i], *shared)`` for every i, on the workers.
 
-    What a worker had under way when it died runs again on another.
+    What a worker had under way when it died runs again on another; if all are gone, once
+    there is one again.
 
     Parameters
     ----------
@@ -84,8 +97,15 @@ def map_on_workers(
     Returns
     -------
     list of results, in the order of the arguments
+
+    Raises
+    ------
+    InputError
+        If the scheduler is gone, or a task ends one worker after another.
     """
-    from distributed import as_completed
+    from concurrent.futures import CancelledError
+
+    from distributed import KilledWorker, as_completed
 
     # As results of a task, not scattered: Dask keeps no more copies of data than it must, and
     # scattered ones are gone with the worker that has the last. A task runs again.
@@ -99,8 +119,16 @@ def map_on_workers(
             future.result()  # an error ends it here
             finished(number[future.key])
         return client.gather(futures)
+    except KilledWorker as error:
+        raise InputError(
+            "one and the same task has ended several workers of the Dask cluster; do they "
+            "have the memory? Nothing was written"
+        ) from error
+    except (CancelledError, OSError) as error:
+        raise InputError("the Dask scheduler is gone; nothing was written") from error
     finally:
-        client.cancel(futures)
+        with contextlib.suppress(CancelledError, OSError, TimeoutError):
+            client.cancel(futures)
 
 
 def _same(value):

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 from experiments.harness.errors import InputError
 
 MISSING = {"", "?", "na", "n/a", "nan", "null", "none"}
+NUMBERED = re.compile(r"column \d+")  # the names of columns that have none
+SMALLEST, LARGEST = 1e-30, 1e30  # of a column's numbers: what single precision can hold
 DELIMITERS = ("\t", ";", ",")  # the first of them that the first line has
 
 
@@ -52,7 +55,8 @@ class Dataset:
 def read_dataset(path: Path, *, folds: int, target: str | None = None) -> Dataset:
     """Read a table of numbers with a class column, separated by commas, semicolons or tabs.
 
-    The first line is a header if none of its cells is a number.
+    The first line is a header if one of its cells is `target`; or if outside the class column
+    one is text and none a number, and the class column's is no class of the rows below.
 
     Parameters
     ----------
@@ -72,10 +76,10 @@ def read_dataset(path: Path, *, folds: int, target: str | None = None) -> Datase
     content, text = _read(path)
     lines, rows = _parse(path, text)
     names, place, lines, rows = _header(path, lines, rows, target)
-    X = _numbers(path, text, names, lines, rows, leave_out=place)
+    X = _numbers(path, text, names, lines, rows, [i for i in range(len(names)) if i != place])
     y = np.array([row[place].strip() for row in rows])
     classes, counts = np.unique(y, return_counts=True)
-    _check_classes(path, lines, names[place], y, classes, counts, folds)
+    _check_classes(path, lines, names[place], place, y, classes, counts, folds)
     features = tuple(names[:place] + names[place + 1 :])
     sha256 = hashlib.sha256(content).hexdigest()
     return Dataset(X, y, tuple(classes.tolist()), features, path, sha256, target)
@@ -84,8 +88,8 @@ def read_dataset(path: Path, *, folds: int, target: str | None = None) -> Datase
 def read_rows(path: Path, features: Sequence[str]) -> tuple[np.ndarray, list[int], str]:
     """Read the columns that a network was trained on, of a table with or without a class.
 
-    With a header, columns are found by their names if all are there; else the table must
-    have just as many columns as there are features.
+    Columns are found by their names, in any order and among others. Only where the network or
+    the table has no names do they count by their place; the table must be as wide then.
 
     Returns
     -------
@@ -101,19 +105,22 @@ def read_rows(path: Path, features: Sequence[str]) -> tuple[np.ndarray, list[int
     """
     content, text = _read(path)
     lines, rows = _parse(path, text, fewest=1)
-    names, _, lines, rows = _header(path, lines, rows, labelled=False)
-    if names != _numbered(names) and set(features) <= set(
-        names
-    ):  # perhaps in another order, or among others
-        rows = [[row[names.index(name)] for name in features] for row in rows]
-        names = list(features)
-    if len(names) != len(features):
-        raise InputError(
-            f"{path} has {len(names)} columns, the network was trained on {len(features)}: "
-            + ", ".join(map(_short, features[:3]))
-            + (", …" if len(features) > 3 else "")
-        )
-    return _numbers(path, text, names, lines, rows), lines, hashlib.sha256(content).hexdigest()
+    names = [cell.strip() for cell in rows[0]]
+    headed = set(features) <= set(names) or _looks_like_header(names)
+    if headed:
+        names, lines, rows = _take_header(path, lines, rows)
+    else:
+        names = _numbered(names)
+    trained = f"the network was trained on {len(features)}: {_listed(features)}"
+    places = range(len(names))
+    if headed and not all(NUMBERED.fullmatch(name) for name in features):
+        if missing := [name for name in features if name not in names]:
+            raise InputError(f"{path} has no column {_short(missing[0])}; {trained}")
+        places = [names.index(name) for name in features]
+    elif len(names) != len(features):
+        raise InputError(f"{path} has {len(names)} columns, {trained}")
+    X = _numbers(path, text, names, lines, rows, places)
+    return X, lines, hashlib.sha256(content).hexdigest()
 
 
 def _read(path):
@@ -155,21 +162,23 @@ def _parse(path, text, fewest=2):
     return lines, rows
 
 
-def _header(path, lines, rows, target=None, labelled=True):
+def _header(path, lines, rows, target):
     """Take off a header; gives names, the place of the class column, lines and rows."""
     names = [cell.strip() for cell in rows[0]]
-    # A class label at the top of its column is a row's, whatever stands beside it.
-    label = {name.casefold() for name in names[-1:]} & {
-        row[-1].strip().casefold() for row in rows[1:]
-    }
-    named = not any(_is_number(name) or name.casefold() in MISSING for name in names)
-    if named and not (labelled and label and target is None):
-        if len(rows) == 1:
-            raise InputError(f"{path} has a header and no rows")
-        lines, rows = lines[1:], rows[1:]
-        for name in names:
-            if names.count(name) > 1:
-                raise InputError(f"{path}: two columns are named {_short(name)}; rename one")
+    first = lines[0]
+    number = len(names) if target is None else int(target) if target.isdecimal() else 0
+    headed = _looks_like_header([name for i, name in enumerate(names, 1) if i != number])
+    if headed and 1 <= number <= len(names):
+        # A class label at the top of its column is a row's, whatever stands beside it.
+        top = names[number - 1].casefold()
+        headed = top not in {row[number - 1].strip().casefold() for row in rows[1:]}
+    if headed or (target in names and not _is_number(target)):
+        names, lines, rows = _take_header(path, lines, rows)
+        if "" in names:
+            raise InputError(
+                f"{path}, line {first}: column {names.index('') + 1} has no name; name it, or "
+                "leave it out if it numbers the rows (in pandas: to_csv(…, index=False))"
+            )
     else:
         names = _numbered(names)
     if target is None:
@@ -179,32 +188,51 @@ def _header(path, lines, rows, target=None, labelled=True):
     elif target.isdecimal() and 1 <= int(target) <= len(names):
         place = int(target) - 1
     else:
-        known = ", ".join(map(_short, names[:3])) + (", …" if len(names) > 3 else "")
         raise InputError(
-            f"{path} has no column {_short(target)}: its {len(names)} columns are {known}"
+            f"{path} has no column {_short(target)}: its {len(names)} columns are {_listed(names)}"
         )
     return names, place, lines, rows
 
 
-def _numbers(path, text, names, lines, rows, leave_out=None):
-    """Turn all columns but one into numbers; raises for the first cell that is none."""
-    kept = [place for place in range(len(names)) if place != leave_out]
+def _looks_like_header(cells):
+    """Whether there is text, and no number; a cell may be blank, or be sodium's ``Na``."""
+    numbers = any(_is_number(cell) for cell in cells)
+    return not numbers and any(cell.casefold() not in MISSING for cell in cells)
+
+
+def _take_header(path, lines, rows):
+    names = [cell.strip() for cell in rows[0]]
+    if len(rows) == 1:
+        raise InputError(f"{path} has a header and no rows")
+    for name in names:
+        if name and names.count(name) > 1:
+            raise InputError(f"{path}: two columns are named {_short(name)}; rename one")
+    return names, lines[1:], rows[1:]
+
+
+def _numbers(path, text, names, lines, rows, places):
+    """Turn such columns into numbers; raises for the first cell that is none."""
     try:
-        X = np.array([[row[place] for place in kept] for row in rows], dtype=np.float64)
+        X = np.array([[row[place] for place in places] for row in rows], dtype=np.float64)
     except ValueError:
         X = np.array([[np.nan]])
-    if np.isfinite(X).all() and "_" not in text:  # Python reads 1_000 as a number
+    if (np.abs(X) <= LARGEST).all() and "_" not in text:  # Python reads 1_000 as a number
+        largest = np.abs(X).max(axis=0)
+        for place, size in zip(places, largest, strict=True):
+            if 0 < size < SMALLEST:
+                raise InputError(
+                    f"{path}, {_column(place, names[place])}: no number is as large as "
+                    f"{SMALLEST:g}; give it another unit"
+                )
         return X
     for line, row in zip(lines, rows, strict=True):
-        for place in kept:
+        for place in places:
             _check_number(path, line, place, names[place], row[place].strip())
     return X
 
 
 def _check_number(path, line, place, name, cell):
-    where = f"{path}, line {line}, column {place + 1}"
-    if name != f"column {place + 1}":
-        where += f" ({_short(name)})"
+    where = f"{path}, line {line}, {_column(place, name)}"
     if cell.casefold() in MISSING:
         raise InputError(f"{where}: missing value {cell!r}; fill it in or drop the row")
     if not _is_number(cell):
@@ -212,6 +240,15 @@ def _check_number(path, line, place, name, cell):
         raise InputError(f"{where}: {_short(cell)} is not a number{comma}")
     if not np.isfinite(float(cell)):
         raise InputError(f"{where}: {_short(cell)} is not a finite number")
+    if abs(float(cell)) > LARGEST:
+        raise InputError(
+            f"{where}: {_short(cell)} is larger than {LARGEST:g}; give the column another unit"
+        )
+
+
+def _column(place, name):
+    numbered = f"column {place + 1}"
+    return numbered if name == numbered else f"{numbered} ({_short(name)})"
 
 
 def _numbered(names):
@@ -227,20 +264,27 @@ def _is_number(cell):
     return True
 
 
-def _check_classes(path, lines, column, y, classes, counts, folds):
+def _check_classes(path, lines, column, place, y, classes, counts, folds):
     if "" in classes:
         line = lines[list(y).index("")]
         raise InputError(f"{path}, line {line}: no class in {_short(column)}")
     if len(classes) != 2:
-        names = ", ".join(map(_short, classes[:3])) + (", …" if len(classes) > 3 else "")
+        hint = ""
+        if len(classes) == 3 and column == f"column {place + 1}" and (y[1:] != y[0]).all():
+            hint = f"; if line {lines[0]} is a header, say so by a class column's name, --target"
         raise InputError(
-            f"{path}: two classes are needed, {_short(column)} has {len(classes)}: {names}"
+            f"{path}: two classes are needed, {_short(column)} has {len(classes)}: "
+            f"{_listed(classes)}{hint}"
         )
     if counts.min() < folds:
         raise InputError(
             f"{path}: class {_short(classes[counts.argmin()])} has {counts.min()} rows, "
             f"fewer than the {folds} folds; set fewer folds"
         )
+
+
+def _listed(names):
+    return ", ".join(map(_short, names[:3])) + (", …" if len(names) > 3 else "")
 
 
 def _short(cell):

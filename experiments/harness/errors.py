@@ -15,4 +15,7 @@ class Unstackable(ValueError):
     """
 
     def __init__(self, part: str):
-        super().__init__(f"{part} has no stacked form; use --engine scikit-learn")
+        super().__init__(
+            f"{part} has no stacked form; use --engine scikit-learn (for a search, "
+            "scikit-learn's own RandomizedSearchCV)"
+        )

@@ -51,8 +51,14 @@ def build_network(
     keras.Sequential
         Maps (rows, features) to (rows, 1), the probability of the second class.
     """
-    learning_rate = float(learning_rate)  # Keras takes no whole number
+    learning_rate, momentum = float(learning_rate), float(momentum)  # Keras takes no whole number
     _check(hidden_units, max_norm, learning_rate)
+    for name, share in (("visible_dropout", visible_dropout), ("hidden_dropout", hidden_dropout),
+                        ("momentum", momentum)):  # fmt: skip
+        if not 0 <= share < 1:
+            raise ValueError(f"{name} is at least 0 and less than 1, not {share!r}")
+    if learning_rate_decay is not None and not 0 < learning_rate_decay <= 1:
+        raise ValueError(f"learning_rate_decay is a share or None, not {learning_rate_decay!r}")
     layers = [keras.Input((meta["n_features_in_"],))]
     if visible_dropout:
         layers.append(keras.layers.Dropout(visible_dropout))
@@ -63,16 +69,22 @@ def build_network(
             layers.append(keras.layers.Dropout(hidden_dropout))
     layers.append(keras.layers.Dense(1, activation="sigmoid"))
     if learning_rate_decay is not None:
-        batches = -(-meta["X_shape_"][0] // params["batch_size"])
+        rows = meta["X_shape_"][0]
+        batches = -(-rows // rows_in_a_step(params["batch_size"], rows))
         learning_rate = keras.optimizers.schedules.ExponentialDecay(
             learning_rate, params["epochs"] * batches, learning_rate_decay
         )
     network = keras.Sequential(layers)
     network.compile(
         loss="binary_crossentropy",
-        optimizer=keras.optimizers.SGD(learning_rate, momentum=float(momentum)),
+        optimizer=keras.optimizers.SGD(learning_rate, momentum=momentum),
     )
     return network
+
+
+def rows_in_a_step(batch_size: int | None, rows: int) -> int:
+    """Give the rows in a step of training: scikeras' None is Keras' 32, its -1 is all."""
+    return {None: 32, -1: rows}.get(batch_size, batch_size)
 
 
 def _check(hidden_units, max_norm, learning_rate):

@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.harness.backend import keras, tf  # first: it quietens TensorFlow
 from experiments.harness.errors import Unstackable
-from experiments.harness.model import build_network
+from experiments.harness.model import build_network, rows_in_a_step
 
 # isort: split
 from scikeras.wrappers import KerasClassifier as ScikerasClassifier
@@ -37,7 +37,7 @@ class KerasClassifier(ScikerasClassifier):
     def _fit_keras_model(self, X, y, sample_weight, **options):
         in_arrays = self.validation_split or sample_weight is not None  # Keras splits no dataset
         if isinstance(self._random_state, int) and self.shuffle and not in_arrays:
-            batch_size = self._rows_in_a_step(len(X))
+            batch_size = rows_in_a_step(self.batch_size, len(X))
             rows = tf.data.Dataset.from_tensor_slices((X, np.reshape(y, (len(y), -1))))
             X = rows.shuffle(len(X), seed=self._random_state).batch(batch_size)
             y = None
@@ -68,14 +68,11 @@ class KerasClassifier(ScikerasClassifier):
                 continue
             if name not in defaults or value != defaults[name]:
                 raise Unstackable(f"parameter {name}={value!r} of KerasClassifier")
-        batch_size = self._rows_in_a_step(rows)
+        batch_size = rows_in_a_step(self.batch_size, rows)
         for name, value in (("epochs", self.epochs), ("batch_size", batch_size)):
             if not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"{name} is a positive whole number, not {value!r}")
         return self.epochs, batch_size
-
-    def _rows_in_a_step(self, rows):
-        return {None: 32, -1: rows}.get(self.batch_size, self.batch_size)
 
 
 def build_pipeline(

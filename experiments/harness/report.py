@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import numpy as np
+
 from experiments.harness import tables
 from experiments.harness.claims import FAILED, RULES, say_p
 from experiments.harness.comparison import compare
@@ -592,10 +594,11 @@ def tuning_words(results: Path) -> list[str]:
     difference = compare(tuned, untuned)
     best = tuning[(tuning["fold"] == 0) & (tuning["chosen"] == 1)].iloc[0]
     rates = [name for name in ("visible_dropout", "hidden_dropout") if name in tuned]
-    dropped = (tuned[rates] > 0).any(axis=1).sum() if rates else 0
+    dropped = (tuned[rates] > 0).any(axis=1).sum()
+    lost = int((~np.isfinite(tuned["log_loss"])).sum())
     optimism = 100 * (tuned["inner_accuracy"] - tuned["accuracy"]).mean()
     settings = ", ".join(
-        f"{name.removeprefix('mlp__model__')} {_value(value)}"
+        f"{name.removeprefix('mlp__model__')} {_value(name, value)}"
         for name, value in record["candidates"][record["best"]].items()
     )
     return [
@@ -607,7 +610,12 @@ def tuning_words(results: Path) -> list[str]:
         f"(*{verdict(difference['difference'], difference['these_p'])}*), for new ones "
         f"{difference['new_low']:+.1f} to {difference['new_high']:+.1f} "
         f"(*{verdict(difference['difference'], difference['new_p'])}*).",
-        f"The search chose dropout in {dropped} of {len(tuned)} outer folds.",
+        *([f"The search chose dropout in {dropped} of {len(tuned)} outer folds."] if rates else []),
+        *(
+            [f"Of the {len(tuned)} networks chosen {lost} diverged: the space is too wide."]
+            if lost
+            else []
+        ),
         f"The estimate that is not nested: {best['accuracy']:.1%}, the best candidate's on the "
         "very folds that chose it. In the outer folds such estimates lie "
         f"{abs(optimism):.1f} points {'above' if optimism >= 0 else 'below'} what the chosen "
@@ -616,10 +624,12 @@ def tuning_words(results: Path) -> list[str]:
     ]
 
 
-def _value(value):
+def _value(name, value):
     if isinstance(value, list):
-        return "-".join(map(str, value))
-    return "none" if value is None or value == 0 else f"{value:.3g}"
+        return "-".join(map(str, value)) or "none"
+    if value is None or (value == 0 and name.endswith("dropout")):
+        return "none"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _figure(results, name, caption):

@@ -46,12 +46,31 @@ def score_candidates(
     seeds = iter(network_seeds(seed, len(candidates) * len(splits)))
     tasks = [
         Task(changed, next(seeds), *split)
-        for changed in (clone(pipeline).set_params(**candidate) for candidate in candidates)
+        for changed in (with_parameters(pipeline, candidate) for candidate in candidates)
         for split in splits
     ]
     results = fit_and_score_side_by_side(tasks, X, y, jobs=jobs, progress=progress)
     shape = len(candidates), len(splits)
     return {key: np.array([one[key] for one in results]).reshape(shape) for key in results[0]}
+
+
+def with_parameters(pipeline: Pipeline, parameters: Mapping[str, object]) -> Pipeline:
+    """Clone a pipeline and set parameters.
+
+    Of the classifier these are the network's, the epochs and the batch size: what else
+    scikeras takes has no effect on a network that comes compiled.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is unknown, or would have no effect.
+    """
+    last = pipeline.steps[-1][0] + "__"
+    for name in parameters:
+        part = name.removeprefix(last)
+        if part != name and part not in ("epochs", "batch_size") and not part.startswith("model__"):
+            raise ValueError(f"{name} cannot be tuned, it has no effect on the stacked networks")
+    return clone(pipeline).set_params(**parameters)
 
 
 class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -183,7 +202,7 @@ def refit(
 ) -> Pipeline:
     """Fit the pipeline with such parameters to all rows."""
     rows = np.arange(len(y))
-    task = Task(clone(pipeline).set_params(**parameters), network_seeds(seed, 1)[0], rows, rows)
+    task = Task(with_parameters(pipeline, parameters), network_seeds(seed, 1)[0], rows, rows)
     (result,) = fit_and_score_side_by_side([task], X, y, jobs=1, return_estimator=True)
     return result["estimator"]
 

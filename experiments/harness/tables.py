@@ -22,7 +22,7 @@ FOLD_COLUMNS = [
 ]  # fmt: skip
 
 ARMS = ["baseline", "visible", "hidden", "control"]
-DIVERGING = {"tuning", "tips", "tips-folds"}  # what tries extremes; counted as collapsed
+DIVERGING = {"tuning", "tuned", "tips", "tips-folds"}  # what tries extremes; counted as collapsed
 CHECKSUM = "table_sha256"  # of a record's table
 AGAIN = "make it again, or remove it"
 SONAR_SHA256 = "e90434cdbf00fcf93ffa911fe447ae25606979658e60f1d32e155c3b5240234d"
@@ -238,7 +238,7 @@ def write_tables(
     folder: Path,
     frames: Mapping[str, pd.DataFrame],
     record: dict,
-    files: Mapping[str, bytes] | None = None,
+    files: Mapping[str, bytes | None] | None = None,
 ) -> Path:
     """Write tables of one record, and files beside them, all or none.
 

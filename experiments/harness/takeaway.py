@@ -39,10 +39,13 @@ def pack_network(pipeline: Pipeline, features: Sequence[str]) -> bytes:
     """
     from experiments.harness.backend import keras
 
-    scaler, classifier = pipeline["standardize"], pipeline["mlp"]
-    standardize = keras.layers.Normalization(mean=scaler.mean_, variance=scaler.scale_**2)
+    classifier = pipeline["mlp"]
     network = keras.Sequential(
-        [keras.Input((len(features),)), standardize, *classifier.model_.layers]
+        [
+            keras.Input((len(features),), dtype="float64"),
+            *_standardize(pipeline["standardize"], len(features)),
+            *classifier.model_.layers,
+        ]
     )
     labels = {"classes": [str(label) for label in classifier.classes_], "features": list(features)}
     try:
@@ -54,6 +57,53 @@ def pack_network(pipeline: Pipeline, features: Sequence[str]) -> bytes:
             return path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot pack the network in {tempfile.gettempdir()}: {error}") from error
+
+
+def _standardize(scaler, features):
+    """Do what the scaler does in double precision: in single, a date has no minutes left.
+
+    Keras rounds the numbers of a `Rescaling` to single precision first. So what it subtracts
+    first is the mean as rounded, and what that lacks comes last, where it is small.
+    """
+    from experiments.harness.backend import keras
+
+    mean = scaler.mean_ if scaler.with_mean else np.zeros(features)
+    scale = scaler.scale_ if scaler.with_std else np.ones(features)
+    rounded = mean.astype(np.float32).astype(np.float64)
+    return [
+        keras.layers.Rescaling([1.0] * features, (-rounded).tolist(), dtype="float64"),
+        keras.layers.Rescaling(
+            (1 / scale).tolist(), ((rounded - mean) / scale).tolist(), dtype="float64"
+        ),
+    ]
+
+
+def check_packed(content: bytes, pipeline: Pipeline, X: np.ndarray) -> None:
+    """Make sure that a packed network predicts what its pipeline does.
+
+    Parameters
+    ----------
+    content : bytes
+        As of `pack_network`.
+    pipeline : Pipeline
+        That it was packed from.
+    X : array of shape (rows, features)
+
+    Raises
+    ------
+    InputError
+        If a probability differs by more than 0.001: a column is of an extreme size.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        path.write_bytes(content)
+        _, probability = predict(load_network(path), pipeline["mlp"].classes_, X)
+    difference = np.abs(probability - pipeline.predict_proba(X)[:, 1]).max()
+    if not difference <= 1e-3:
+        raise InputError(
+            f"nothing was written: as a file, the network's probabilities would be off by up to "
+            f"{difference:.2g}; a column's numbers are too large or too small, give it other units"
+        )
 
 
 def read_labels(path: Path) -> dict:
@@ -94,5 +144,9 @@ def predict(
     network: "keras.Model", classes: Sequence[str], X: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predict class labels and the probability of the second class, arrays of shape (rows,)."""
-    probability = network.predict(X.astype(np.float32), verbose=0)[:, 0]
+    from experiments.harness.backend import tf
+
+    # Batches of tensors stay in double precision; Keras rounds an array to single.
+    rows = tf.data.Dataset.from_tensor_slices(X.astype(np.float64)).batch(1024)
+    probability = network.predict(rows, verbose=0)[:, 0]
     return np.array(classes)[(probability > 0.5).astype(int)], probability

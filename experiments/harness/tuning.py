@@ -4,27 +4,22 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from experiments.harness.cross_validation import network_seeds, repeated_splits
 from experiments.harness.errors import InputError
-from experiments.harness.search import best_candidate, score_candidates
+from experiments.harness.search import best_candidate, score_candidates, with_parameters
 from experiments.harness.stacked_engine import Task, fit_and_score_side_by_side
 
 Splits = Sequence[tuple[np.ndarray, np.ndarray]]
 PREFIX = "mlp__model__"
-TUNABLE = (PREFIX, "mlp__epochs", "mlp__batch_size", "standardize__")
 
 
 def check_candidates(
     pipeline: Pipeline, candidates: Sequence[Mapping[str, object]], features: int
 ) -> None:
     """Make sure that each candidate's network can be built and trained.
-
-    Parameters of the network, the scaler, the epochs and the batch size can be tuned; what
-    else scikeras takes has no effect on a network that is compiled already.
 
     Raises
     ------
@@ -34,10 +29,7 @@ def check_candidates(
     for candidate in candidates:
         named = ", ".join(f"{name} = {value!r}" for name, value in candidate.items())
         try:
-            changed = clone(pipeline).set_params(**candidate)
-            for name in candidate:
-                if not name.startswith(TUNABLE):
-                    raise ValueError("this parameter cannot be tuned")
+            changed = with_parameters(pipeline, candidate)
             changed[-1].training_parameters(rows=2)
             changed[-1].build(np.zeros((2, features), np.float32), np.array([0, 1]))
         except Exception as error:  # Keras raises what it likes
@@ -138,7 +130,7 @@ def nested_cross_validate(
 def _score_outer(pipeline, candidates, chosen, X, y, outer, seed, jobs):
     """Train the chosen, and the baseline, on each outer fold; both start from one seed."""
     seeds = network_seeds(seed, len(outer))
-    winners = {choice: clone(pipeline).set_params(**candidates[choice]) for choice in set(chosen)}
+    winners = {choice: with_parameters(pipeline, candidates[choice]) for choice in set(chosen)}
     tasks = [
         Task(one, seed, *split)
         for ways in ([winners[choice] for choice in chosen], [pipeline] * len(outer))
