@@ -115,7 +115,7 @@ def _tune(options):
         )  # fmt: skip
         words = tuning_words(options.results)
     for line in words:
-        print(line)
+        print(line.replace("*", ""))
     print(f"  written:   {path}, {options.results / 'tuning.csv'}")
     if network is None:
         raise InputError(

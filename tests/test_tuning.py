@@ -11,11 +11,12 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from experiments import figures, predict, tune, validate
+from experiments import figures, predict, report, tune, validate
 from experiments.harness import takeaway
 from experiments.harness.backend import keras
 from experiments.harness.dataset import read_rows
 from experiments.harness.errors import InputError
+from experiments.harness.figures import plot_chosen
 from experiments.harness.pipeline import build_pipeline
 from experiments.harness.search import (
     StackedSearchCV,
@@ -127,6 +128,15 @@ def test_candidates_are_scored_as_they_would_be_alone(sonar):
     np.testing.assert_allclose(first["test_log_loss"][0], scores["test_log_loss"][0], rtol=1e-5)
 
 
+def test_settings_are_shown_in_the_order_of_the_space_and_of_their_size():
+    (drawn,) = draw_candidates(SPACE, 1, 0)
+    assert list(drawn) == list(SPACE)
+    tuned = pd.DataFrame({"fold": [1, 2, 3], "units": ["(120, 60)", "(60,)", "none"]})
+    axes = plot_chosen(tuned, ["units"]).axes[0]
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["none", "(60,)", "(120, 60)"]
+
+
 def test_candidates_are_drawn_from_lists_and_distributions():
     assert len(draw_candidates(SPACE, 30, 0)) == 4
     drawn = draw_candidates({"rate": stats.loguniform(0.001, 0.1)}, 30, 0)
@@ -161,6 +171,10 @@ def test_what_the_tuning_writes(own):
     assert tuned["hidden_dropout"].tolist() == chosen["hidden_dropout"].tolist()
     figures.main([f"--results={own / 'results'}"])
     assert (own / "results" / "figures" / "tuned.png").exists()
+    report.main([f"--results={own / 'results'}"])  # without any arm
+    page = (own / "results" / "README.md").read_text()
+    assert "Tuning: 3 outer folds, 2 inner ones in each, 3 candidates, 5 epochs, seed 7." in page
+    assert "cylinder" not in page  # it is not of the Sonar data
 
 
 def test_the_same_seed_tunes_to_the_same_bytes(own, tmp_path):

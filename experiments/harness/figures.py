@@ -1,6 +1,7 @@
 """Plots: from data frames to figures; nothing here reads or writes a table."""
 
 import io
+import re
 from pathlib import Path
 
 import matplotlib as mpl
@@ -299,11 +300,19 @@ def plot_chosen(tuned: pd.DataFrame, settings: list[str]) -> Figure:
         )
         for axes, name in zip(grid.flat, settings, strict=True):
             values = tuned[name].fillna("none") if tuned[name].isna().any() else tuned[name]
-            levels = sorted(set(values), key=lambda value: (isinstance(value, str), value))
+            levels = sorted(set(values), key=_by_size)
             axes.plot(tuned["fold"], [levels.index(value) for value in values], "o", color=DARK)
-            axes.set_yticks(range(len(levels)), [str(level) for level in levels], fontsize=7)
+            labels = [f"{level:g}" if isinstance(level, float) else str(level) for level in levels]
+            axes.set_yticks(range(len(levels)), labels, fontsize=7)
             axes.set_ylim(-0.6, len(levels) - 0.4)
             axes.set_title(name.replace("_", " "), fontsize=8, loc="left")
         grid[-1, 0].set_xticks(tuned["fold"])
         grid[-1, 0].set_xlabel("outer fold")
     return figure
+
+
+def _by_size(value):
+    """Sort numbers before words, and "(30, 15)" before "(120, 60)"."""
+    if not isinstance(value, str):
+        return False, [value], ""
+    return True, [int(number) for number in re.findall(r"\d+", value)], value

@@ -158,6 +158,7 @@ def readme_parts(results: Path) -> dict[str, str]:
 def results_page(results: Path) -> str:
     """Make results/README.md."""
     names = [
+        "summary",
         "claims",
         "comparison",
         "remedies",
@@ -176,14 +177,15 @@ def results_page(results: Path) -> str:
     if there["comparison"] and there["claims"]:
         page += ["## Answers\n", _answers(results)]
         page += ["## The tutorial's claims\n", _claims_table(results), RULES + "\n"]
-    page += [
-        "## Accuracy\n",
-        "Mean (standard deviation over all folds), as the tutorial prints it.\n",
-        _accuracy_table(results),
-        _figure(results, "accuracy", "Every dot is one 10-fold cross-validation, the result "
-                "that the tutorial's reader would have seen; the line is the mean of all. "
-                "Diamonds and squares are the tutorial's published single runs."),
-    ]  # fmt: skip
+    if there["summary"]:
+        page += [
+            "## Accuracy\n",
+            "Mean (standard deviation over all folds), as the tutorial prints it.\n",
+            _accuracy_table(results),
+            _figure(results, "accuracy", "Every dot is one 10-fold cross-validation, the result "
+                    "that the tutorial's reader would have seen; the line is the mean of all. "
+                    "Diamonds and squares are the tutorial's published single runs."),
+        ]  # fmt: skip
     if there["comparison"]:
         page += ["## Differences\n", _comparison_table(results, ["arms", "context"])]
         page += [
@@ -224,7 +226,8 @@ def results_page(results: Path) -> str:
         page += ["## Speed\n", _speed_table(results)]
     page += ["## How each number was made\n", _making(results)]
     page += ["## Files and columns\n", _files(results)]
-    page += ["## Deviations and open questions\n", _questions(results)]
+    if _record(results)["data"]["sha256"] == tables.SONAR_SHA256:
+        page += ["## Deviations and open questions\n", _questions(results)]
     return "\n".join(part.rstrip("\n") + "\n" for part in page if part)
 
 
@@ -428,22 +431,46 @@ def _speed_table(results):
     return "\n".join(lines) + "\n"
 
 
+def _record(results):
+    """Give the record of an arm, or else of the tuning, for what all tables share."""
+    for name in (*tables.ARMS, "tuned"):
+        if (results / f"{name}.csv").exists():
+            return tables.read_record(results, name)
+    raise InputError(f"there is no arm and no tuning in {results} to report on; make one first")
+
+
 def _making(results):
-    record = tables.read_record(results, "baseline")
+    record = _record(results)
+    parts = []
+    if record["experiment"] != "tune":
+        parts.append(
+            f"Arms: {record['repeats']} repeats of stratified {record['folds']}-fold "
+            f"cross-validation, {record['epochs']} epochs, seed {record['seed']}, engine "
+            f"{record['engine']}; the same splits for all."
+        )
+    if (results / "tuned.csv").exists():
+        tuned = tables.read_record(results, "tuned")
+        parts.append(
+            f"Tuning: {tuned['folds']} outer folds, {tuned['inner_folds']} inner ones in each, "
+            f"{len(tuned['candidates'])} candidates, {tuned['epochs']} epochs, seed "
+            f"{tuned['seed']}."
+        )
     versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
-    return (
-        f"Arms: {record['repeats']} repeats of stratified {record['folds']}-fold "
-        f"cross-validation, {record['epochs']} epochs, seed {record['seed']}, engine "
-        f"{record['engine']}; the same splits for all. Data: `{record['data']['file']}`, sha256 "
-        f"`{record['data']['sha256']}`. Versions: {versions}. Beside each table, a `.json` with "
-        "what produced it.\n\n"
-        "*On these rows*: the mean difference of each repeat is one value; their t interval "
-        "answers what the average over splits and seeds is. *For new rows*: the corrected "
-        "resampled t-test (Nadeau and Bengio 2003) over all folds, variance × (1/J + "
-        "n_test/n_train), J the number of folds of all repeats.\n\n"
-        "To make everything again: `make all`, then `make tips evaluation figures report`; "
-        "`make validate` and `make benchmark` for the engine's own two tables.\n"
+    parts.append(
+        f"Data: `{record['data']['file']}`, sha256 `{record['data']['sha256']}`. Versions: "
+        f"{versions}. Beside each table, a `.json` with what produced it."
     )
+    again = (
+        "\nTo make everything again: `make all`, then `make tune tips evaluation figures report`; "
+        "`make validate` and `make benchmark` for the engine's own tables.\n"
+    )
+    return (
+        " ".join(parts) + "\n\n"
+        "*On these rows*: the mean difference of each repeat is one value (with fewer than ten "
+        "repeats, that of each fold); their t interval answers what the average over splits and "
+        "seeds is. *For new rows*: the corrected resampled t-test (Nadeau and Bengio 2003) over "
+        "all folds, variance × (1/J + n_test/n_train), J the number of folds of all repeats.\n"
+    ) + (again if record["data"]["sha256"] == tables.SONAR_SHA256 else "")
 
 
 def _files(results):

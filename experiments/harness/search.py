@@ -174,12 +174,14 @@ def draw_candidates(
 ) -> list[dict[str, object]]:
     """Draw candidates from a space with `sklearn.model_selection.ParameterSampler`.
 
-    If all of it is lists, none is drawn twice, and there are no more than there are.
+    If all of it is lists, none is drawn twice, and there are no more than there are. A
+    candidate's parameters are in the order of the space.
     """
     lists = [values for values in space.values() if not hasattr(values, "rvs")]
     if len(lists) == len(space):
         number = min(number, int(np.prod([float(len(values)) for values in lists])))
-    return list(ParameterSampler(space, number, random_state=seed))
+    drawn = ParameterSampler(space, number, random_state=seed)
+    return [{name: candidate[name] for name in space} for candidate in drawn]
 
 
 def best_candidate(scores: np.ndarray) -> int:
