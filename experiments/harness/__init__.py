@@ -23,6 +23,8 @@ figures           plots, from data frames
 measures          accuracy, log loss, collapse, from arrays
 dataset, tables   read and check a CSV; write and read result tables
 provenance        versions, commit, machine
+files             files written together or not at all
 progress          a bar with the time left
+interrupts        what Ctrl-C does to a script
 errors            what a user is told in one line
 """

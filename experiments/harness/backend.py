@@ -9,6 +9,8 @@ import gc
 import os
 import sys
 
+from experiments.harness import interrupts
+
 # A step of these networks is many tiny products: threads inside an operation cost
 # more than they give, and their number must not change the last bit of a result.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
@@ -59,5 +61,7 @@ with _muted_stderr(), _hidden("matplotlib"):
     tf.constant(0)  # start the runtime now, while nobody listens
 gc.enable()
 gc.freeze()
+if interrupts.came():  # and was lost: somewhere within, any exception means "not installed"
+    raise KeyboardInterrupt
 
 __all__ = ["keras", "tf"]

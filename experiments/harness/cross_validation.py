@@ -15,6 +15,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.model_selection import cross_validate as sklearn_cross_validate
 from sklearn.pipeline import Pipeline
 
+from experiments.harness.interrupts import kept_from_children
 from experiments.harness.measures import measure
 from experiments.harness.stacked_engine import Task, fit_and_score_side_by_side
 
@@ -127,7 +128,9 @@ def _one_by_one(pipeline, X, y, splits, seeds, jobs, return_estimator, progress)
     )
     results = []
     with parallel_config(backend="loky", inner_max_num_threads=1):
-        for result in Parallel(n_jobs=jobs or os.cpu_count(), return_as="generator")(tasks):
+        with kept_from_children():
+            arriving = Parallel(n_jobs=jobs or os.cpu_count(), return_as="generator")(tasks)
+        for result in arriving:
             results.append(result)
             progress(1)
     return results

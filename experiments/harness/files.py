@@ -18,6 +18,7 @@ from experiments.harness.errors import InputError
 STAGE, COMPLETE = ".being-written", ".written"
 REMOVED = ".removed"  # the ending of what stands for a file that is to go
 _held = set()
+_written = False
 
 
 @contextlib.contextmanager
@@ -77,6 +78,7 @@ def write_together(folder: Path, contents: Mapping[str, str | bytes | None]) -> 
                     file.flush()
                     os.fsync(file.fileno())
             stage.rename(folder / COMPLETE)
+            _note_written(contents)
         except BaseException as error:
             shutil.rmtree(stage, ignore_errors=True)
             if isinstance(error, OSError):
@@ -86,6 +88,11 @@ def write_together(folder: Path, contents: Mapping[str, str | bytes | None]) -> 
             _recover(folder)
         except OSError as error:
             raise cannot_write(folder, error) from error
+
+
+def written() -> bool:
+    """Whether this process has written any file into a folder of results."""
+    return _written
 
 
 def check_folder(folder: Path) -> None:
@@ -106,6 +113,11 @@ def check_folder(folder: Path) -> None:
 def cannot_write(folder: Path, error: OSError) -> InputError:
     """Make the error that says why nothing can be written."""
     return InputError(f"cannot write results to {folder}: {error.strerror or error}")
+
+
+def _note_written(contents):
+    global _written
+    _written = _written or bool(contents)
 
 
 def _recover(folder):

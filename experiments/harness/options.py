@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from experiments.harness import files, interrupts
 from experiments.harness.errors import InputError
 
 ALL_BUT_RESULTS = (
@@ -69,26 +70,24 @@ def add_experiment_options(
     # fmt: on
 
 
-def answer_mistakes(
-    name: str, action: Callable[[], None], interrupted: str = "nothing was written"
-) -> None:
+def answer_mistakes(name: str, action: Callable[[], None], interrupted: str | None = None) -> None:
     """Run a script's `action`; what the user can mend is told in one line, exit status 2.
 
-    An interrupt ends it with status 130 and the line `interrupted`.
+    An interrupt ends it with status 130 and the line `interrupted`, or what is true if none
+    is given: nothing was written, or what was is whole.
     """
+    interrupts.raise_from_now_on()
     try:
         action()
-    except InputError as error:
+        interrupts.ignore_from_now_on()
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) or interrupts.came():
+            written = "what was written before is whole" if files.written() else None
+            interrupts.end_interrupted(name, interrupted or written or "nothing was written")
+        if not isinstance(error, InputError):
+            raise
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted; {interrupted}", file=sys.stderr)
-        if sys.modules["__main__"].__package__ == "experiments":  # a process of its own
-            sys.stdout.flush()
-            # Python ends itself by the signal, not by this status, where the interrupt came
-            # while code made from text ran, as it does within TensorFlow's import.
-            os._exit(130)
-        sys.exit(130)
 
 
 def whole(smallest: int, largest: int | None = None) -> Callable[[str], int]:
