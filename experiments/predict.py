@@ -10,6 +10,7 @@ by name; other columns of a table with a header are left alone.
 
 from pathlib import Path
 
+from experiments.harness.errors import InputError
 from experiments.harness.options import (
     ALL_BUT_RESULTS,
     add_experiment_options,
@@ -44,6 +45,7 @@ def _predict(options):
 
     import hashlib
 
+    import numpy as np
     import pandas as pd
 
     from experiments.harness.provenance import provenance
@@ -51,6 +53,12 @@ def _predict(options):
 
     label, probability = predict(load_network(options.model), labels["classes"], X)
     second = labels["classes"][1]
+    if not np.isfinite(probability).all():
+        line = lines[int(np.isfinite(probability).argmin())]
+        raise InputError(
+            f"{options.data}, line {line}: the network gives no probability; a number there is "
+            "too far from those that it was trained on"
+        )
     table = pd.DataFrame({"line": lines, "class": label, f"probability of {second}": probability})
     record = {
         "model": {

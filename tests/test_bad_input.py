@@ -179,6 +179,7 @@ SPACES = [
     ("mlp__batch_size = ['all']", "mlp__batch_size = 'all'"),
     ("mlp__optimizer = ['adam']", "mlp__optimizer = 'adam'"),
     ("mlp__model__hidden_units = [[]]\nmlp__random_state = [1, 2]", "mlp__random_state"),
+    ("standardize = ['passthrough']", "standardize cannot be tuned, it is a whole step"),
     ("standardize__copies = [true]", "standardize__copies = True"),
 ]
 

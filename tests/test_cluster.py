@@ -24,34 +24,47 @@ def free_port():
         return one.getsockname()[1]
 
 
-def dask(*arguments):
+def dask(*arguments, folder=REPOSITORY):
     return subprocess.Popen(
-        [sys.executable, "-m", "dask", *arguments], cwd=REPOSITORY, start_new_session=True,
+        [sys.executable, "-m", "dask", *arguments], cwd=folder, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
 
-def worker(address, name):
-    return dask("worker", address, "--nthreads=1", "--no-nanny", "--no-dashboard", f"--name={name}")
+def start_scheduler():
+    address = f"tcp://127.0.0.1:{free_port()}"
+    port = address.rsplit(":")[-1]
+    return address, dask("scheduler", f"--port={port}", "--host=127.0.0.1", "--no-dashboard")
+
+
+def worker(address, name, **options):
+    return dask("worker", address, "--nthreads=1", "--no-nanny", "--no-dashboard",
+                f"--name={name}", **options)  # fmt: skip
+
+
+def wait_for_workers(address, number):
+    from distributed import Client
+
+    with Client(address, timeout=30, set_as_default=False) as client:
+        client.wait_for_workers(number, timeout=60)
+
+
+def stop(*processes):
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture
 def workers():
     """A scheduler and two workers of one thread on loopback."""
-    from distributed import Client
-
-    address = f"tcp://127.0.0.1:{free_port()}"
-    scheduler = dask("scheduler", f"--port={address.rsplit(':')[-1]}", "--host=127.0.0.1",
-                     "--no-dashboard")  # fmt: skip
+    address, scheduler = start_scheduler()
     processes = [worker(address, name) for name in ("first", "second")]
     try:
-        with Client(address, timeout=30, set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=60)
+        wait_for_workers(address, 2)
         yield address, processes, scheduler
     finally:
-        for process in (scheduler, *processes):
-            process.kill()
-            process.wait()
+        stop(scheduler, *processes)
 
 
 @pytest.mark.filterwarnings("ignore")  # a connection that is lost is what the test is about
@@ -130,6 +143,22 @@ def test_a_scheduler_that_does_not_answer_is_told(capsys, tmp_path, address, say
         baseline.main([*OPTIONS, f"--scheduler={address}", f"--results={tmp_path}"])
     assert caught.value.code == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_worker_that_does_not_know_the_project_is_told(tmp_path, capsys):
+    address, scheduler = start_scheduler()
+    elsewhere = worker(address, "elsewhere", folder=tmp_path)
+    try:
+        wait_for_workers(address, 1)
+        with pytest.raises(SystemExit) as caught:
+            baseline.main([*OPTIONS, f"--scheduler={address}", f"--results={tmp_path / 'there'}"])
+    finally:
+        stop(scheduler, elsewhere)
+    assert caught.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("baseline: a Dask worker cannot run this project's code; start")
+    assert printed.count("\n") == 1
+    assert list((tmp_path / "there").iterdir()) == []
 
 
 def test_without_dask_a_scheduler_is_told(monkeypatch):

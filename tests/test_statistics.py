@@ -30,8 +30,9 @@ def test_corrected_resampled_t_by_hand():
     assert estimate.p == pytest.approx(0.047421, abs=1e-6)  # t = 2.828427
 
 
-def test_no_spread_is_certain():
-    assert t_estimate([2.0, 2.0]) == (2, 2, 2, 0)
+def test_values_without_spread_decide_nothing():
+    assert t_estimate([2.0, 2.0]) == (2, -np.inf, np.inf, 1)
+    assert t_estimate([0.1 + 0.2, 0.3, 0.3])[1:] == (-np.inf, np.inf, 1)  # but for rounding
     assert corrected_resampled_t([0.0, 0.0], 0.1) == (0, 0, 0, 1)
 
 
@@ -123,7 +124,7 @@ def test_each_question_has_its_own_verdict():
     arms = {
         "a": arm(base + generator.normal(0.01, 0.05, 300), repeats=30),
         "b": arm(base, repeats=30),
-        "c": arm(base - 0.3, repeats=30),
+        "c": arm(base + generator.normal(-0.3, 0.01, 300), repeats=30),
     }
     rows = compare_pairs(arms, [("a", "b"), ("c", "b")])
     assert rows["these_verdict"].tolist() == ["better", "worse"]

@@ -7,8 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    StratifiedKFold,
+    cross_val_score,
+)
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from experiments import figures, predict, report, tune, validate
@@ -94,9 +101,29 @@ def test_the_search_passes_scikit_learn_s_checks(estimator, check):
     check(estimator)
 
 
-def test_the_search_refuses_three_classes(sonar):
+def test_the_search_refuses_what_it_cannot_train(sonar):
     with pytest.raises(ValueError, match="binary"):
         StackedSearchCV(pipeline(), SPACE).fit(sonar.X, np.arange(208) % 3)
+    with pytest.raises(ValueError, match="a training fold has rows of one class only"):
+        StackedSearchCV(pipeline(), SPACE, cv=KFold(2)).fit(sonar.X, sonar.y)
+    with pytest.raises(TypeError, match="takes a Pipeline whose last step is a KerasClassifier"):
+        StackedSearchCV(LogisticRegression(), {"C": [1]}).fit(sonar.X, sonar.y)
+    with pytest.raises(ValueError, match="mlp__optimizer cannot be tuned, it has no effect"):
+        StackedSearchCV(pipeline(), {"mlp__optimizer": ["adam"]}).fit(sonar.X, sonar.y)
+
+
+def test_the_search_takes_what_scikit_learn_s_takes(sonar):
+    groups = np.arange(208) // 4
+    generator = np.random.RandomState(0)
+    search = StackedSearchCV(
+        pipeline(1), [{UNITS: [(8,)]}, {DROPOUT: [0.2]}], cv=GroupKFold(2, shuffle=True,
+        random_state=0), random_state=generator, jobs=1,
+    ).fit(sonar.X, sonar.y, groups=groups)  # fmt: skip
+    assert {*search.cv_results_} >= {f"param_{UNITS}", f"param_{DROPOUT}"}
+    assert search.n_splits_ == 2
+    splits = list(StratifiedKFold(2, shuffle=True, random_state=0).split(sonar.X, sonar.y))
+    search = StackedSearchCV(pipeline(1), {DROPOUT: [0.2]}, cv=splits, random_state=0, jobs=1)
+    assert search.fit(sonar.X, sonar.y).predict(sonar.X[:3]).shape == (3,)
 
 
 def test_a_clear_winner_wins_as_in_a_grid_search(sonar):
@@ -169,11 +196,22 @@ def test_what_the_tuning_writes(own):
     assert tuned["inner_accuracy"].tolist() == pytest.approx(best[1:].tolist())
     chosen = tuning[(tuning["chosen"] == 1) & (tuning["fold"] > 0)]
     assert tuned["hidden_dropout"].tolist() == chosen["hidden_dropout"].tolist()
+    rates = tuning.drop_duplicates("candidate").set_index("candidate")
+    dropping = (rates[["visible_dropout", "hidden_dropout"]] > 0).any(axis=1)
+    assert dropping.sum() == 2  # of three candidates one has none
+    assert dropping[tuned["with_dropout_candidate"]].all()
+    assert not dropping[tuned["without_dropout_candidate"]].any()
+    for fold in tuned.itertuples():
+        way = "with" if dropping[fold.candidate] else "without"
+        assert fold.candidate == getattr(fold, f"{way}_dropout_candidate")
+        assert fold.accuracy == getattr(fold, f"{way}_dropout_accuracy")
     figures.main([f"--results={own / 'results'}"])
     assert (own / "results" / "figures" / "tuned.png").exists()
     report.main([f"--results={own / 'results'}"])  # without any arm
     page = (own / "results" / "README.md").read_text()
     assert "Tuning: 3 outer folds, 2 inner ones in each, 3 candidates, 5 epochs, seed 7." in page
+    assert "outer folds; 2 of its 3 candidates have some." in page
+    assert "- Does dropout help? The best of the candidates with dropout reach" in page
     assert "cylinder" not in page  # it is not of the Sonar data
 
 
@@ -215,6 +253,27 @@ def test_columns_without_names_are_not_left_out(tmp_path):
         read_rows(tmp_path / "wide.csv", ["column 1", "column 2"])
 
 
+def test_columns_are_found_by_name_even_if_they_are_named_by_numbers(tmp_path):
+    (tmp_path / "mixed.csv").write_text("column 2,column 1\n1,2\n")
+    X, *_ = read_rows(tmp_path / "mixed.csv", ["column 1", "column 2"])
+    assert X.tolist() == [[2, 1]]
+
+
+def test_a_row_too_far_from_all_others_is_not_predicted(tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(60, 2)) / 1e9
+    y = np.where(X[:, 0] > 0, "yes", "no")
+    fitted = build_pipeline({"hidden_units": (8,)}, epochs=5, random_state=0).fit(X, y)
+    (tmp_path / "net.keras").write_bytes(takeaway.pack_network(fitted, ["a", "b"]))
+    (tmp_path / "far.csv").write_text("a,b\n0,0\n1e30,1e30\n")
+    with pytest.raises(SystemExit) as caught:
+        predict.main([f"--model={tmp_path / 'net.keras'}", f"--data={tmp_path / 'far.csv'}",
+                      f"--results={tmp_path / 'results'}"])  # fmt: skip
+    assert caught.value.code == 2
+    assert "far.csv, line 3: the network gives no probability" in capsys.readouterr().err
+    assert list((tmp_path / "results").iterdir()) == []
+
+
 def test_a_header_does_not_hinder_a_network_whose_columns_have_no_names(tmp_path):
     (tmp_path / "named.csv").write_text("a,b\n1,2\n3,4\n")
     X, lines, _ = read_rows(tmp_path / "named.csv", ["column 1", "column 2"])
@@ -228,7 +287,9 @@ def test_the_network_taken_along_is_exact_for_large_numbers_too():
     y = np.where(X[:, 0] > 1.7e9 + 300, "late", "early")
     fitted = build_pipeline({"hidden_units": (8,)}, epochs=20, random_state=0).fit(X, y)
     content = takeaway.pack_network(fitted, ["second", "tiny"])
-    takeaway.check_packed(content, fitted, X)
+    assert not takeaway.check_packed(content, fitted, X)  # by Keras' predict(X) it is not
+    small = build_pipeline({"hidden_units": (8,)}, epochs=20, random_state=0).fit(X - 1.7e9, y)
+    assert takeaway.check_packed(takeaway.pack_network(small, ["s", "tiny"]), small, X - 1.7e9)
     other = build_pipeline({"hidden_units": (8,)}, epochs=20, random_state=1).fit(X, y)
     with pytest.raises(InputError, match="nothing was written: as a file, the network's"):
         takeaway.check_packed(content, other, X)
@@ -298,12 +359,14 @@ def test_a_space_from_a_file(tmp_path):
     path = tmp_path / "space.toml"
     path.write_text(
         'mlp__model__max_norm = ["none", 3]\n'
+        'mlp__model__hidden_dropout = ["none", 0.2]\n'
         "mlp__model__hidden_units = [[8], [4, 4]]\n"
         "mlp__model__learning_rate = {low = 0.001, high = 0.1, log = true}\n"
         "mlp__model__momentum = {low = 0.5, high = 0.9}\n"
     )
     space = tune.read_space(path)
     assert space["mlp__model__max_norm"] == [None, 3]
+    assert space["mlp__model__hidden_dropout"] == [0, 0.2]
     assert space["mlp__model__hidden_units"] == [(8,), (4, 4)]
     assert space["mlp__model__learning_rate"].support() == (0.001, 0.1)
     assert space["mlp__model__momentum"].support() == (0.5, 0.9)

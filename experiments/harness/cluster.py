@@ -54,7 +54,7 @@ def computing_on(scheduler: str | None) -> Iterator[None]:
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {scheduler}") from error
     with client:
-        ours, theirs = provenance(), client.run(provenance)
+        ours, theirs = provenance(), _run_on_workers(client, provenance)
         if not theirs:
             raise InputError(f"the Dask scheduler at {scheduler} has no workers")
         for worker, its in theirs.items():
@@ -68,6 +68,17 @@ def computing_on(scheduler: str | None) -> Iterator[None]:
             yield
         finally:
             _here.client = None
+
+
+def _run_on_workers(client, function):
+    """Call a function on every worker; whatever stops it, they are not of this project."""
+    try:
+        return client.run(function)
+    except Exception as error:
+        raise InputError(
+            "a Dask worker cannot run this project's code; start scheduler and workers in its "
+            f"folder, as README.md says ({type(error).__name__}: {error})"
+        ) from error
 
 
 def current_client() -> "Client | None":
@@ -123,6 +134,12 @@ def map_on_workers(
         raise InputError(
             "one and the same task has ended several workers of the Dask cluster; do they "
             "have the memory? Nothing was written"
+        ) from error
+    except RuntimeError as error:
+        if "deserialization" not in str(error):
+            raise
+        raise InputError(
+            "the Dask scheduler does not know this project's code; start it in its folder, too"
         ) from error
     except (CancelledError, OSError) as error:
         raise InputError("the Dask scheduler is gone; nothing was written") from error

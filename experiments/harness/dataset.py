@@ -106,14 +106,15 @@ def read_rows(path: Path, features: Sequence[str]) -> tuple[np.ndarray, list[int
     content, text = _read(path)
     lines, rows = _parse(path, text, fewest=1)
     names = [cell.strip() for cell in rows[0]]
-    headed = set(features) <= set(names) or _looks_like_header(names)
+    named = set(features) <= set(names)
+    headed = named or _looks_like_header(names)
     if headed:
         names, lines, rows = _take_header(path, lines, rows)
     else:
         names = _numbered(names)
     trained = f"the network was trained on {len(features)}: {_listed(features)}"
     places = range(len(names))
-    if headed and not all(NUMBERED.fullmatch(name) for name in features):
+    if named or (headed and not all(NUMBERED.fullmatch(name) for name in features)):
         if missing := [name for name in features if name not in names]:
             raise InputError(f"{path} has no column {_short(missing[0])}; {trained}")
         places = [names.index(name) for name in features]
@@ -216,18 +217,16 @@ def _numbers(path, text, names, lines, rows, places):
         X = np.array([[row[place] for place in places] for row in rows], dtype=np.float64)
     except ValueError:
         X = np.array([[np.nan]])
-    if (np.abs(X) <= LARGEST).all() and "_" not in text:  # Python reads 1_000 as a number
-        largest = np.abs(X).max(axis=0)
-        for place, size in zip(places, largest, strict=True):
-            if 0 < size < SMALLEST:
-                raise InputError(
-                    f"{path}, {_column(place, names[place])}: no number is as large as "
-                    f"{SMALLEST:g}; give it another unit"
-                )
-        return X
-    for line, row in zip(lines, rows, strict=True):
-        for place in places:
-            _check_number(path, line, place, names[place], row[place].strip())
+    if not (np.abs(X) <= LARGEST).all() or "_" in text:  # Python reads 1_000 as a number
+        for line, row in zip(lines, rows, strict=True):
+            for place in places:
+                _check_number(path, line, place, names[place], row[place].strip())
+    for place, size in zip(places, np.abs(X).max(axis=0), strict=True):
+        if 0 < size < SMALLEST:
+            raise InputError(
+                f"{path}, {_column(place, names[place])}: no number is as large as "
+                f"{SMALLEST:g}; give it another unit"
+            )
     return X
 
 

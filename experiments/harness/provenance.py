@@ -1,5 +1,6 @@
 """What a result came from: versions, commit, machine."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -32,16 +33,18 @@ def machine() -> dict:
 
 
 def _commit():
-    """Name the commit, with "-dirty" where the code differs from it; None outside git."""
-    git = ["git", "-C", str(REPOSITORY)]
+    """Name the commit, with "-dirty-" and a checksum of what differs; None outside git."""
+
+    def git(*arguments):
+        return subprocess.run(["git", "-C", str(REPOSITORY), *arguments], capture_output=True)
+
     try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "--", "experiments", "data", "requirements.txt"],
-            capture_output=True, text=True,
-        )  # fmt: skip
+        head = git("rev-parse", "HEAD")
+        changes = git("diff", "HEAD", "--", "experiments", "data", "requirements.txt").stdout
+        changes += git("ls-files", "--others", "--exclude-standard", "--", "experiments").stdout
     except OSError:
         return None
     if head.returncode:
         return None
-    return head.stdout.strip() + ("-dirty" if changed.stdout else "")
+    dirty = f"-dirty-{hashlib.sha256(changes).hexdigest()[:8]}" if changes else ""
+    return head.stdout.decode().strip() + dirty

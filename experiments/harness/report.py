@@ -86,7 +86,8 @@ FILES = {
         "outer fold",
         "`accuracy`, `log_loss` of the chosen settings on the rows held out, "
         "`baseline_accuracy`, `baseline_log_loss` of the untuned baseline; `inner_accuracy` that "
-        "the choice was made by; `candidate` and its settings",
+        "the choice was made by; `with_dropout_…`, `without_dropout_…`: the best candidate of "
+        "either kind and its accuracy on the rows held out; `candidate` chosen, its settings",
     ),
     "validation.csv": (
         "arm",
@@ -618,10 +619,7 @@ def tuning_words(results: Path) -> list[str]:
     tuning = tables.read_table(results, "tuning")
     record = tables.read_record(results, "tuned")
     untuned = tuned.assign(accuracy=tuned["baseline_accuracy"])
-    difference = compare(tuned, untuned)
     best = tuning[(tuning["fold"] == 0) & (tuning["chosen"] == 1)].iloc[0]
-    rates = [name for name in ("visible_dropout", "hidden_dropout") if name in tuned]
-    dropped = (tuned[rates] > 0).any(axis=1).sum()
     lost = int((~np.isfinite(tuned["log_loss"])).sum())
     optimism = 100 * (tuned["inner_accuracy"] - tuned["accuracy"]).mean()
     settings = ", ".join(
@@ -632,12 +630,8 @@ def tuning_words(results: Path) -> list[str]:
         f"Tuned: {tuned['accuracy'].mean():.1%} on rows that the search never saw, "
         f"{len(tuned)} outer folds, {len(record['candidates'])} candidates.",
         f"The untuned baseline: {untuned['accuracy'].mean():.1%} on the same folds. Tuned less "
-        f"baseline: {difference['difference']:+.1f} points, on these rows "
-        f"{difference['these_low']:+.1f} to {difference['these_high']:+.1f} "
-        f"(*{verdict(difference['difference'], difference['these_p'])}*), for new ones "
-        f"{difference['new_low']:+.1f} to {difference['new_high']:+.1f} "
-        f"(*{verdict(difference['difference'], difference['new_p'])}*).",
-        *([f"The search chose dropout in {dropped} of {len(tuned)} outer folds."] if rates else []),
+        f"baseline: {_difference(compare(tuned, untuned))}",
+        *_dropout_words(tuned, record["candidates"]),
         *(
             [f"Of the {len(tuned)} networks chosen {lost} diverged: the space is too wide."]
             if lost
@@ -649,6 +643,41 @@ def tuning_words(results: Path) -> list[str]:
         "settings then reach.",
         f"The settings to use: {settings}.",
     ]
+
+
+def _dropout_words(tuned, candidates):
+    """Say how often dropout was chosen, and whether it helps: the best with, the best without."""
+    rates = [name for name in tuned if name.endswith("_dropout")]
+    if not rates:
+        return []
+    chosen = (tuned[rates] > 0).any(axis=1).sum()
+    some = sum(any(one.get(f"mlp__model__{name}") for name in rates) for one in candidates)
+    words = [
+        f"The search chose dropout in {chosen} of {len(tuned)} outer folds; {some} of its "
+        f"{len(candidates)} candidates have some."
+    ]
+    if "with_dropout_accuracy" in tuned:
+        best, other = (
+            tuned.assign(accuracy=tuned[f"{kind}_dropout_accuracy"]) for kind in ("with", "without")
+        )
+        words.append(
+            "Does dropout help? The best of the candidates with dropout reach "
+            f"{best['accuracy'].mean():.1%} on the same folds, the best of the "
+            f"{len(candidates) - some} without it {other['accuracy'].mean():.1%}: "
+            f"{_difference(compare(best, other))}"
+        )
+    return words
+
+
+def _difference(compared):
+    """Say a difference in points, with intervals and verdicts, for either question."""
+    return (
+        f"{compared['difference']:+.1f} points, on these rows {compared['these_low']:+.1f} to "
+        f"{compared['these_high']:+.1f} "
+        f"(*{verdict(compared['difference'], compared['these_p'])}*), for new ones "
+        f"{compared['new_low']:+.1f} to {compared['new_high']:+.1f} "
+        f"(*{verdict(compared['difference'], compared['new_p'])}*)."
+    )
 
 
 def _value(name, value):

@@ -1,16 +1,18 @@
 """Search for the best settings by cross-validation, all candidates' networks in stacks."""
 
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.model_selection import ParameterSampler, StratifiedKFold
+from sklearn.model_selection import ParameterGrid, ParameterSampler, StratifiedKFold, check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from experiments.harness.cross_validation import network_seeds
+from experiments.harness.pipeline import KerasClassifier
 from experiments.harness.stacked_engine import Task, fit_and_score_side_by_side
 
 
@@ -67,6 +69,8 @@ def with_parameters(pipeline: Pipeline, parameters: Mapping[str, object]) -> Pip
     """
     last = pipeline.steps[-1][0] + "__"
     for name in parameters:
+        if "__" not in name:
+            raise ValueError(f"{name} cannot be tuned, it is a whole step of the pipeline")
         part = name.removeprefix(last)
         if part != name and part not in ("epochs", "batch_size") and not part.startswith("model__"):
             raise ValueError(f"{name} cannot be tuned, it has no effect on the stacked networks")
@@ -82,14 +86,14 @@ class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     Parameters
     ----------
     estimator : Pipeline
-        Its last step is a `KerasClassifier`; two classes.
-    param_distributions : dict
+        Its last step is this project's `KerasClassifier`; two classes.
+    param_distributions : dict or list of dicts
         Parameter names to lists, or to distributions with a method ``rvs``.
     n_iter : int
         Candidates to draw; no more than the lists allow.
-    cv : int or splitter
-        A number of stratified, shuffled folds, or an object with a method ``split``.
-    random_state : int or None
+    cv : int, None, splitter or iterable of (train, test)
+        A number of stratified, shuffled folds (None: 5), or what scikit-learn takes.
+    random_state : int, RandomState or None
         Decides candidates, folds and networks.
     jobs : int or None
         Threads; None takes one per core.
@@ -117,15 +121,25 @@ class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.random_state = random_state
         self.jobs = jobs
 
-    def fit(self, X, y):
+    def fit(self, X, y, groups=None):
         """Search, then fit the best candidate to all rows.
 
         Parameters
         ----------
         X : array of shape (rows, features)
+            Without missing values, even if a step of the pipeline would fill them.
         y : array of shape (rows,)
             Class labels, two of them.
+        groups : array of shape (rows,), optional
+            Handed to ``cv.split``.
         """
+        if not isinstance(self.estimator, Pipeline) or not isinstance(
+            self.estimator[-1], KerasClassifier
+        ):
+            raise TypeError(
+                "StackedSearchCV takes a Pipeline whose last step is a KerasClassifier of "
+                "experiments.harness.pipeline"
+            )
         X, y = validate_data(self, X, y)
         check_classification_targets(y)
         self.classes_ = np.unique(y)
@@ -133,22 +147,25 @@ class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             raise ValueError(
                 f"Only binary classification is supported; y has {len(self.classes_)} class(es)."
             )
-        candidates = draw_candidates(self.param_distributions, self.n_iter, self.random_state)
-        folds = self.cv
-        if not hasattr(folds, "split"):
-            folds = StratifiedKFold(folds, shuffle=True, random_state=self.random_state)
-        splits = list(folds.split(X, y))
+        seed = self.random_state
+        if isinstance(seed, np.random.RandomState):
+            seed = int(seed.randint(2**31))
+        candidates = draw_candidates(self.param_distributions, self.n_iter, seed)
+        folds = 5 if self.cv is None else self.cv
+        if isinstance(folds, numbers.Integral):
+            folds = StratifiedKFold(folds, shuffle=True, random_state=seed)
+        splits = list(check_cv(folds, y, classifier=True).split(X, y, groups))
+        if any(len(np.unique(y[train])) < 2 for train, _ in splits):
+            raise ValueError("a training fold has rows of one class only; use stratified folds")
         scores = score_candidates(
-            self.estimator, candidates, X, y, splits, seed=self.random_state, jobs=self.jobs
+            self.estimator, candidates, X, y, splits, seed=seed, jobs=self.jobs
         )
         self.cv_results_ = _cv_results(candidates, scores)
         self.n_splits_ = len(splits)
         self.best_index_ = best_candidate(scores["test_score"])
         self.best_params_ = candidates[self.best_index_]
         self.best_score_ = self.cv_results_["mean_test_score"][self.best_index_]
-        self.best_estimator_ = refit(
-            self.estimator, self.best_params_, X, y, seed=self.random_state
-        )
+        self.best_estimator_ = refit(self.estimator, self.best_params_, X, y, seed=seed)
         return self
 
     def predict(self, X):
@@ -170,18 +187,19 @@ class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
 
 def draw_candidates(
-    space: Mapping[str, object], number: int, seed: int | None
+    space: Mapping[str, object] | Sequence[Mapping[str, object]], number: int, seed: int | None
 ) -> list[dict[str, object]]:
     """Draw candidates from a space with `sklearn.model_selection.ParameterSampler`.
 
     If all of it is lists, none is drawn twice, and there are no more than there are. A
     candidate's parameters are in the order of the space.
     """
-    lists = [values for values in space.values() if not hasattr(values, "rvs")]
-    if len(lists) == len(space):
-        number = min(number, int(np.prod([float(len(values)) for values in lists])))
-    drawn = ParameterSampler(space, number, random_state=seed)
-    return [{name: candidate[name] for name in space} for candidate in drawn]
+    spaces = [space] if isinstance(space, Mapping) else space
+    if not any(hasattr(values, "rvs") for one in spaces for values in one.values()):
+        number = min(number, len(ParameterGrid(spaces)))
+    names = dict.fromkeys(name for one in spaces for name in one)
+    drawn = ParameterSampler(spaces, number, random_state=seed)
+    return [{name: one[name] for name in names if name in one} for one in drawn]
 
 
 def best_candidate(scores: np.ndarray) -> int:

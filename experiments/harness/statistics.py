@@ -96,8 +96,10 @@ def share_estimate(hits: int, number: int, level: float = 0.95) -> tuple[float, 
 
 
 def _estimate(mean, error, number, level):
-    if error == 0:  # no spread at all: certain, whatever the mean
-        return Estimate(mean, mean, mean, float(mean == 0))
+    if mean == error == 0:  # the very same scores throughout
+        return Estimate(0.0, 0.0, 0.0, 1.0)
+    if error <= 1e-12 * abs(mean):  # a few equal values say nothing of how others would vary
+        return Estimate(float(mean), -np.inf, np.inf, 1.0)
     distribution = stats.t(number - 1)
     reach = distribution.ppf((1 + level) / 2) * error
     p = 2 * distribution.sf(abs(mean) / error)

@@ -14,6 +14,7 @@ from experiments.harness.stacked_engine import Task, fit_and_score_side_by_side
 
 Splits = Sequence[tuple[np.ndarray, np.ndarray]]
 PREFIX = "mlp__model__"
+RATES = ("visible_dropout", "hidden_dropout")
 
 
 def check_candidates(
@@ -88,7 +89,9 @@ def nested_cross_validate(
     tuned : DataFrame
         A row for each outer fold: ``accuracy``, ``log_loss`` of the chosen on the rows held
         out, ``baseline_accuracy``, ``baseline_log_loss``, ``inner_accuracy`` that the choice
-        was made by, ``candidate`` and its parameters.
+        was made by; if some candidates have dropout and others none, the same of the best of
+        either kind, ``with_dropout_candidate, with_dropout_accuracy`` and
+        ``without_dropout_…``; ``candidate`` and its parameters.
     best : int
         The candidate chosen on all rows.
     """
@@ -102,6 +105,10 @@ def nested_cross_validate(
         for key in ("test_score", "test_log_loss", "collapsed")
     }
     chosen = [best_candidate(fold) for fold in by_fold["test_score"]]
+    kinds = {
+        name: [members[best_candidate(fold[members])] for fold in by_fold["test_score"]]
+        for name, members in _by_dropout(candidates).items()
+    }
     settings = pd.DataFrame([_short_names(candidate) for candidate in candidates])
     tuning = []
     for number, fold in enumerate([*range(1, len(outer) + 1), 0]):
@@ -119,36 +126,67 @@ def nested_cross_validate(
         )
         tuning.append(part.join(settings))
 
-    tuned = _score_outer(pipeline, candidates, chosen[:-1], X, y, outer, seed, jobs)
-    tuned["inner_accuracy"] = [
+    ways = {"": chosen[:-1]} | {f"{name}_": choices[:-1] for name, choices in kinds.items()}
+    tuned = _score_outer(pipeline, candidates, ways, X, y, outer, seed, jobs)
+    inner_accuracy = [
         fold[choice].mean() for fold, choice in zip(by_fold["test_score"], chosen, strict=True)
-    ][:-1]
+    ]
+    tuned.insert(tuned.columns.get_loc("baseline_log_loss") + 1, "inner_accuracy",
+                 inner_accuracy[:-1])  # fmt: skip
     tuned["candidate"] = chosen[:-1]
     return pd.concat(tuning, ignore_index=True), tuned.join(settings, on="candidate"), chosen[-1]
 
 
-def _score_outer(pipeline, candidates, chosen, X, y, outer, seed, jobs):
-    """Train the chosen, and the baseline, on each outer fold; both start from one seed."""
+def _by_dropout(candidates):
+    """Divide the candidates into those with and without dropout; nothing if it is all or none."""
+    kinds = {"with_dropout": [], "without_dropout": []}
+    for number, candidate in enumerate(candidates):
+        drops = any(candidate.get(PREFIX + rate) for rate in RATES)
+        kinds["with_dropout" if drops else "without_dropout"].append(number)
+    return kinds if all(kinds.values()) else {}
+
+
+def _score_outer(pipeline, candidates, ways, X, y, outer, seed, jobs):
+    """Train on each outer fold what each way chose, and the baseline; all start from one seed.
+
+    Parameters
+    ----------
+    ways : mapping of beginnings of column names to a candidate for each outer fold
+        ``""`` is the search's own.
+    """
     seeds = network_seeds(seed, len(outer))
-    winners = {choice: with_parameters(pipeline, candidates[choice]) for choice in set(chosen)}
-    tasks = [
-        Task(one, seed, *split)
-        for ways in ([winners[choice] for choice in chosen], [pipeline] * len(outer))
-        for one, seed, split in zip(ways, seeds, outer, strict=True)
-    ]
-    results = pd.DataFrame(fit_and_score_side_by_side(tasks, X, y, jobs=jobs))
-    tuned, baseline = results[: len(outer)], results[len(outer) :].reset_index()
+    baseline = len(candidates)
+    pipelines = {
+        choice: with_parameters(pipeline, candidates[choice])
+        for choice in sorted({choice for choices in ways.values() for choice in choices})
+    } | {baseline: pipeline}
+    chosen = [*ways.values(), [baseline] * len(outer)]
+    needed = sorted({one for choices in chosen for one in enumerate(choices)})
+    tasks = [Task(pipelines[choice], seeds[fold], *outer[fold]) for fold, choice in needed]
+    results = fit_and_score_side_by_side(tasks, X, y, jobs=jobs)
+    scores = dict(zip(needed, results, strict=True))
+
+    def column(choices, key):
+        return [scores[one][key] for one in enumerate(choices)]
+
+    own = ways[""]
     return pd.DataFrame(
         {
             "repeat": 1,
             "fold": np.arange(1, len(outer) + 1),
             "n_train": [len(train) for train, _ in outer],
             "n_test": [len(test) for _, test in outer],
-            "accuracy": tuned["test_score"],
-            "log_loss": tuned["test_log_loss"],
-            "collapsed": tuned["collapsed"].astype(int),
-            "baseline_accuracy": baseline["test_score"],
-            "baseline_log_loss": baseline["test_log_loss"],
+            "accuracy": column(own, "test_score"),
+            "log_loss": column(own, "test_log_loss"),
+            "collapsed": np.array(column(own, "collapsed"), int),
+            "baseline_accuracy": column(chosen[-1], "test_score"),
+            "baseline_log_loss": column(chosen[-1], "test_log_loss"),
+        }
+        | {f"{name}candidate": choices for name, choices in ways.items() if name}
+        | {
+            f"{name}accuracy": column(choices, "test_score")
+            for name, choices in ways.items()
+            if name
         }
     )
 
