@@ -14,18 +14,19 @@ OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
           $(call option,EPOCHS,epochs) $(call option,SEED,seed) $(call option,JOBS,jobs) \
           $(call option,DATA,data) $(call option,TARGET,target) \
           $(call option,CANDIDATES,candidates) $(call option,SPACE,space) $(call option,INNER_FOLDS,inner-folds) \
-          $(call option,MODEL,model) $(call option,SCHEDULER,scheduler) $(call option,PART,part) \
+          $(call option,MODEL,model) $(call option,ONLY,only) $(call option,SCHEDULER,scheduler) $(call option,PART,part) \
           $(call option,RESULTS,results) \
           $(call option,ENGINE,engine) $(call flag,CURVES,curves) $(call flag,VERBOSE,verbose)
 
 .DEFAULT_GOAL := help
-.PHONY: help baseline visible hidden control remedies tips evaluation tune predict compare figures report all validate benchmark test lint lock clean
+.PHONY: help baseline visible hidden control remedies tips evaluation tune predict compare figures report all validate verify benchmark test audit lint lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Options: REPEATS FOLDS EPOCHS SEED JOBS DATA TARGET RESULTS ENGINE CURVES VERBOSE"
-	@echo "  SCHEDULER; of make tune also CANDIDATES SPACE INNER_FOLDS; of make predict MODEL; of make validate PART,"
+	@echo "  SCHEDULER; of make tune also CANDIDATES SPACE INNER_FOLDS; of make predict MODEL;"
+	@echo "  of make validate PART; of make verify ONLY,"
 	@echo "  as in: make baseline REPEATS=5 SEED=1. Not every target takes them all."
 
 baseline: $(INSTALLED)  ## Cross-validate the network without dropout
@@ -76,15 +77,23 @@ all: $(INSTALLED)  ## The arms, remedies, comparison, figures, report; 30 repeat
 validate: $(INSTALLED)  ## Hold the stacked engine to the tutorial's way (10 to 30 minutes)
 	@$(RUN) experiments.validate $(OPTIONS)
 
+verify: $(INSTALLED)  ## Make the results again and compare (20 to 40 minutes; ONLY=baseline,tune)
+	@$(RUN) experiments.verify $(OPTIONS)
+
 benchmark: $(INSTALLED)  ## Time both ways side by side (5 to 15 minutes, on an idle machine)
 	@$(RUN) experiments.benchmark $(OPTIONS)
 
-test: $(INSTALLED)  ## Run the tests
-	@$(RUN) pytest $(PYTEST)
+test: $(INSTALLED)  ## Run the tests (the quick ones: PYTEST="-m 'not slow'")
+	@$(RUN) pytest --numprocesses=auto --maxprocesses=4 $(PYTEST)
 
 lint: $(INSTALLED)  ## Check the style of the code
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
+
+audit: $(INSTALLED)  ## Look the locked packages up among known vulnerabilities
+	@$(PYTHON) -m venv $(VENV)-audit
+	@$(VENV)-audit/bin/pip install -qq --disable-pip-version-check pip-audit
+	@$(VENV)-audit/bin/pip-audit --requirement requirements.txt --require-hashes --disable-pip --strict
 
 lock: $(INSTALLED)  ## Write requirements.txt anew from pyproject.toml
 	@$(RUN) pip install --quiet uv
@@ -93,7 +102,7 @@ lock: $(INSTALLED)  ## Write requirements.txt anew from pyproject.toml
 	    --custom-compile-command "make lock" --output-file requirements.txt
 
 clean:  ## Remove the virtual environment
-	@rm -rf $(VENV)
+	@rm -rf $(VENV) $(VENV)-audit
 
 $(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; say which: make PYTHON=python3.12")'

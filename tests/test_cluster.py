@@ -15,6 +15,7 @@ from experiments.harness import cluster
 from experiments.harness.errors import InputError
 from tests.test_scripts import REPOSITORY
 
+pytestmark = pytest.mark.slow
 OPTIONS = ["--epochs=100", f"--data={REPOSITORY / 'data' / 'sonar.csv'}"]
 
 

@@ -1,5 +1,7 @@
 """The pipeline behaves as a scikit-learn user expects of a classifier."""
 
+import subprocess
+import sys
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +11,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, check_cv, cro
 
 from experiments.harness.backend import keras, tf
 from experiments.harness.pipeline import KerasClassifier, build_pipeline
+from tests.test_scripts import REPOSITORY
 
 TINY = {"hidden_units": (4,)}
 
@@ -23,6 +26,19 @@ def test_it_is_a_classifier_so_an_integer_cv_is_stratified(sonar):
     assert np.isfinite(folds["test_score"]).all()
     for test in folds["indices"]["test"]:
         assert 9 <= np.sum(sonar.y[test] == "R") <= 10
+
+
+def test_a_seeded_fit_leaves_tensorflow_as_it_was():
+    """Else the next fit without a seed is refused, in a process that begins with a seeded one."""
+    code = """
+import numpy as np
+from experiments.harness.pipeline import build_pipeline
+X, y = np.random.default_rng(0).normal(size=(20, 2)), [0, 1] * 10
+for seed in (0, None):
+    build_pipeline({"hidden_dropout": 0.5}, epochs=1, random_state=seed).fit(X, y)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_settings_are_parameters(sonar):

@@ -4,6 +4,7 @@ The way of the data: options → dataset → pipeline → cross-validation → t
 Imports only point down this list:
 
 run               run one arm: load, cross-validate, write, print
+verification      tables made again, judged
 sweep             many settings on the same splits, resumed where it stopped
 tuning            nested cross-validation of a search
 search            the best of many candidates, all their networks in stacks

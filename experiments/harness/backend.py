@@ -58,7 +58,10 @@ with _muted_stderr(), _hidden("matplotlib"):
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")  # no retracing warnings: every fold is a new model
-    tf.constant(0)  # start the runtime now, while nobody listens
+    # Start the runtime now, while nobody listens. Something random, because TensorFlow looks
+    # once only whether it is to be deterministic: if that were within the first fit of scikeras,
+    # which says so for as long as it fits, it would stay so, and refuse a fit without a seed.
+    tf.random.uniform(())
 gc.enable()
 gc.freeze()
 if interrupts.came():  # and was lost: somewhere within, any exception means "not installed"
