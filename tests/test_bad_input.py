@@ -4,6 +4,7 @@ import importlib
 import os
 import shutil
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,6 +109,12 @@ def test_a_table_that_may_not_be_read(refused, tmp_path):
     refused("baseline", "--data={here}/table.csv", says="Permission denied")
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="there is no such file")
+@pytest.mark.parametrize("command", ["baseline", "tune"])
+def test_a_table_whose_bytes_cannot_be_read(refused, command):
+    refused(command, "--data=/proc/self/mem", says="cannot read /proc/self/mem: Input/output")
+
+
 SONAR_IS = f"--data={SONAR}"
 OPTIONS = [
     ("baseline", ["--data={here}"], "Is a directory"),
@@ -136,6 +143,10 @@ OPTIONS = [
     ("figures", ["--results={here}/nowhere"], "cannot open the folder"),
     ("report", ["--results={here}/nowhere"], "cannot open the folder"),
     ("report", ["--results={here}"], "there is no arm and no tuning in"),
+    ("verify", ["--only=baseline,all"], "argument --only: 'all' is not one of baseline, visible"),
+    ("verify", ["--only=tips"], "to make again by tips"),
+    ("verify", ["--only=compare"], "compare can be verified only together with the arms"),
+    ("verify", ["--results={here}/nowhere"], "cannot open the folder"),
     ("validate", ["--part=half"], "invalid choice: 'half'"),
     ("tune", ["--candidates=0"], "argument --candidates: 0 is out of range"),
     ("tune", ["--inner-folds=1"], "argument --inner-folds: 1 is out of range"),
@@ -218,6 +229,8 @@ BROKEN = [
     ("report", "tuned.csv", cut, "tuned.csv"),
     ("report", "context.csv", lambda _: b"a\n1\n", "is not the table that context.json is of"),
     ("figures", "hidden.csv", cut, "hidden.csv"),
+    ("verify", "tuned.csv", one_row_less, "is not the table that tuned.json is of"),
+    ("verify", "visible.json", cut, "visible.json"),
     ("figures", "curves.csv", cut, "curves.csv"),
     ("figures", "tuning.csv", one_row_less, "is not the table that tuning.json is of"),
     ("tips", "tips-folds.csv", lambda _: b"a\n1\n", "tips-folds"),
@@ -255,10 +268,13 @@ def test_a_network_whose_weights_are_broken(refused, made, tmp_path):
             says="is no network of `make tune`, or broken")  # fmt: skip
 
 
-def test_tables_of_other_data_are_not_compared(refused, tmp_path):
+@pytest.mark.parametrize(
+    ("command", "says"), [("compare", "are not of"), ("verify", "is of other data than")]
+)
+def test_tables_of_other_data_are_not_compared(refused, tmp_path, command, says):
     changed = SONAR.read_text().replace("0.0200", "0.0201", 1)
     (tmp_path / "other.csv").write_text(changed)
-    refused("compare", "--data={here}/other.csv", says="are not of")
+    refused(command, "--data={here}/other.csv", says=says)
 
 
 @pytest.mark.parametrize("command", ["baseline", "tune"])

@@ -41,7 +41,7 @@ def generations(tmp_path_factory):
     folders = [tmp_path_factory.mktemp(name) for name in ("old", "new")]
     started = time.perf_counter()
     for folder, seed in zip(folders, (7, 8), strict=True):
-        process = start(folder, f"--seed={seed}", "--curves")
+        process = start(folder, f"--seed={seed}")
         assert process.communicate()[1] == ""
     return *folders, (time.perf_counter() - started) / 2
 
@@ -71,7 +71,6 @@ def check_recovered(folder, old, new):
 
 
 def test_killed_at_any_moment(generations, tmp_path):
-    """Half of the kills come at any time of a run, half while files are being written."""
     old, new, seconds = generations
 
     def kill(number):
@@ -81,12 +80,8 @@ def test_killed_at_any_moment(generations, tmp_path):
         """False if the run was done before it could be killed."""
         folder = tmp_path / str(number)
         shutil.copytree(old, folder, dirs_exist_ok=True)
-        process = start(folder, "--seed=8", "--curves")
-        if number % 2:
-            time.sleep(generator.uniform(0, seconds))
-        else:
-            wait_for_writing(folder, process, generator.choice([1, 2, 2]))
-            time.sleep(generator.uniform(0, 0.004))
+        process = start(folder, "--seed=8")
+        time.sleep(generator.uniform(0, seconds))
         by = generator.choice([signal.SIGKILL, signal.SIGTERM])
         process.send_signal(by)
         process.communicate()
@@ -95,19 +90,42 @@ def test_killed_at_any_moment(generations, tmp_path):
         return process.returncode == -by
 
     assert all(side_by_side(kill, range(KILLS)))
-    process = start(tmp_path / "0", "--seed=8", "--curves")  # and the next run just works
+    process = start(tmp_path / "0", "--seed=8")  # and the next run just works
     assert process.communicate()[1] == ""
     assert tables_of(tmp_path / "0") == tables_of(new)
 
 
-def wait_for_writing(folder, process, times):
-    """Wait until a stage has appeared so many times: the first is but a trial."""
-    seen, there = 0, False
-    while process.poll() is None and seen < times:
-        time.sleep(0.0005)
-        now = (folder / files.STAGE).exists() or (folder / files.COMPLETE).exists()
-        seen += now and not there
-        there = now
+WRITER = """
+import itertools, pathlib, sys
+from experiments.harness.files import write_together
+folder, *generations = map(pathlib.Path, sys.argv[1:])
+contents = [{path.name: path.read_bytes() for path in each.iterdir()} for each in generations]
+print("ready", flush=True)
+for each in itertools.cycle(contents):
+    write_together(folder, each)
+"""
+
+
+def test_killed_while_it_writes(generations, tmp_path):
+    """A process that does nothing but write the files of one run and of the other, in turn."""
+    old, new, _ = generations
+    shutil.copytree(old, tmp_path, dirs_exist_ok=True)
+    cut, found = set(), set()
+    for number in range(2 * KILLS):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, tmp_path, old, new], cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+        )  # fmt: skip
+        writer.stdout.readline()
+        time.sleep(random.Random(number).uniform(0, 0.03))
+        writer.kill()
+        writer.communicate()
+        cut |= {path.name for path in tmp_path.iterdir() if path.name.startswith(".")}
+        check_whole(tmp_path, old, new)
+        check_recovered(tmp_path, old, new)
+        found.add(tables_of(tmp_path) == tables_of(new))
+    assert cut == {files.STAGE, files.COMPLETE}  # it was met at either
+    assert found == {True, False}
 
 
 @pytest.mark.parametrize("engine", ["stacked", "scikit-learn"])
