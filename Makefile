@@ -105,7 +105,7 @@ clean:  ## Remove the virtual environment
 	@rm -rf $(VENV) $(VENV)-audit
 
 $(INSTALLED): requirements.txt
-	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; say which: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Python 3.11, 3.12 or 3.13 is needed, this is " + sys.version.split()[0] + "; say which: make PYTHON=python3.12")'
 	@echo "Installing into $(VENV) (once, about a minute) …" >&2
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(RUN) pip install -qq --disable-pip-version-check --require-hashes -r requirements.txt

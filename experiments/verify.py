@@ -70,11 +70,11 @@ def _runs(text):
 def _verify(options):
     from experiments.harness import files, tables
     from experiments.harness.dataset import read_dataset
-    from experiments.harness.verification import SAME, judge, judgeable
+    from experiments.harness.verification import SAME, SOURCES, judge, judgeable
 
     with files.locked(options.results):
         there = _read_results(options.results, tables)
-    runs = {name: RUNS[name] for name in options.only if RUNS[name][0] in there}
+    runs = {name: run for name, run in RUNS.items() if name in options.only and run[0] in there}
     if not runs:
         raise InputError(
             f"there is nothing in {options.results} to make again by {', '.join(options.only)}"
@@ -96,15 +96,14 @@ def _verify(options):
     with tempfile.TemporaryDirectory() as folder:
         again, verdicts, made = Path(folder), {}, set()
         for run, (source, names) in runs.items():
-            if run == "report" and not _needs_met(there, made):
+            if run == "report" and not {*SOURCES["claims"]} & {*there} <= made:
                 continue
             _make_again(run, there[source][1], options, again, "curves" in there)
-            made |= {name for name in names if name in there}
-            if run == (arms or [""])[-1]:
-                names = [*names, *FOLLOWING]
-                made |= {*FOLLOWING} & {*there} if {*arms} == {*tables.ARMS} & {*there} else set()
-            for name in names:
-                if judgeable(name, made, there):
+            made |= {*names} & {*there}
+            if {*tables.ARMS} & {*there} <= made:
+                made |= {*FOLLOWING} & {*there}
+            for name in (*names, *FOLLOWING):
+                if name not in verdicts and judgeable(name, made, there):
                     table = tables.read_table(again, name)
                     verdicts[name], reason = judge(name, there[name][0], table, verdicts)
                     print(f"{name:21} {verdicts[name]}{reason and ': '}{reason}", flush=True)
@@ -127,12 +126,6 @@ def _read_results(folder, tables):
         for name in names
         if name in SCORED or name in SOURCES
     }
-
-
-def _needs_met(there, made):
-    from experiments.harness.verification import SOURCES
-
-    return {source for source in SOURCES["claims"] if source in there} <= made
 
 
 def _tell_versions(record):

@@ -463,7 +463,8 @@ def _making(results):
     )
     again = (
         "\nTo make everything again: `make all`, then `make tune tips evaluation figures report`; "
-        "`make validate` and `make benchmark` for the engine's own tables.\n"
+        "`make validate` and `make benchmark` for the engine's own tables. To see whether they "
+        "come out on another machine: `make verify`.\n"
     )
     return (
         " ".join(parts) + "\n\n"
