@@ -116,8 +116,8 @@ def _process(way, networks, jobs, command, *, times=1, environment=()):
             if status:
                 errors.seek(0)
                 sys.exit(f"benchmark: {' '.join(command)} failed:\n{errors.read().decode()}")
-            (record,) = (json.loads(path.read_text()) for path in Path(folder).glob("*.json"))
-        parts = record["seconds"]
+            records = [json.loads(path.read_text()) for path in Path(folder).glob("*.json")]
+        (parts,) = (record["seconds"] for record in records if "seconds" in record)
         training = parts["training"] + parts.get("building", 0)
         runs.append((seconds, training, usage.ru_maxrss / 1024))
     seconds, training, memory = sorted(runs)[len(runs) // 2]

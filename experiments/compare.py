@@ -61,11 +61,26 @@ def _compare(options, default):
                     f"{getattr(options, key)}; run the arms again, or compare without --{key}"
                 )
             setattr(options, key, record[key])
+        _check_data(options, record, data)
+    if options.repeats < 2:
+        raise InputError("a comparison needs at least 2 repeats")
     for name, settings in ARMS.items():
         if name not in there:
             cross_validate_arm(name, settings, options)
     with files.locked(options.results):
         _compare_tables(options, data)
+
+
+def _check_data(options, record, data):
+    """Make sure that tables are of the data in use."""
+    from experiments.harness import tables
+    from experiments.harness.errors import InputError
+
+    if tables.data_identity(record) != tables.data_identity({"data": data.origin()}):
+        raise InputError(
+            f"the tables in {options.results} are not of {options.data}; "
+            "say of which with --data, or run the arms again"
+        )
 
 
 def _compare_tables(options, data):
@@ -75,18 +90,13 @@ def _compare_tables(options, data):
     from experiments.arms import ARMS
     from experiments.harness import tables
     from experiments.harness.comparison import check_comparable, compare_pairs
-    from experiments.harness.errors import InputError
     from experiments.harness.provenance import provenance
 
     arms = {name: tables.read_arm(options.results, name) for name in ARMS}
     records = {name: tables.read_record(options.results, name) for name in ARMS}
     check_comparable(records)
     record = records["baseline"]
-    if tables.data_identity(record) != tables.data_identity({"data": data.origin()}):
-        raise InputError(
-            f"the tables in {options.results} are not of {options.data}; "
-            "say of which with --data, or run the arms again"
-        )
+    _check_data(options, record, data)
 
     context = _score_context(data, record)
     arms |= dict(list(context.groupby("experiment")))

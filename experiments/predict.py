@@ -33,9 +33,9 @@ def main(argv=None):
 
 
 def _predict(options):
-    from experiments.harness.takeaway import read_labels
+    from experiments.harness.takeaway import read_network
 
-    labels = read_labels(options.model)
+    content, labels = read_network(options.model)
 
     from experiments.harness import files, tables
     from experiments.harness.dataset import read_rows
@@ -51,7 +51,10 @@ def _predict(options):
     from experiments.harness.provenance import provenance
     from experiments.harness.takeaway import load_network, predict
 
-    label, probability = predict(load_network(options.model), labels["classes"], X)
+    network = load_network(content, options.model)
+    if network.input_shape[-1] != X.shape[1]:
+        raise InputError(f"{options.model} is no network of `make tune`, or broken")
+    label, probability = predict(network, labels["classes"], X)
     second = labels["classes"][1]
     if not np.isfinite(probability).all():
         line = lines[int(np.isfinite(probability).argmin())]
@@ -63,7 +66,7 @@ def _predict(options):
     record = {
         "model": {
             "file": options.model.name,
-            "sha256": hashlib.sha256(options.model.read_bytes()).hexdigest(),
+            "sha256": hashlib.sha256(content).hexdigest(),
         },
         "data": {"file": options.data.name, "rows": len(X), "sha256": sha256},
     } | provenance()

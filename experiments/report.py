@@ -8,6 +8,7 @@ $ make report
 
 from pathlib import Path
 
+from experiments.harness.errors import InputError
 from experiments.harness.options import (
     ALL_BUT_RESULTS,
     add_experiment_options,
@@ -43,8 +44,7 @@ def _write_all(results):
     report.check_tables(results)
     check_together(results)
     arms = tables.read_arms(results)
-    written = []
-    origin = {}
+    frames, origin = {}, {}
     if (results / "comparison.csv").exists():
         origin["comparison"] = tables.read_record(results, "comparison")
         published = tables.read_published(origin["comparison"]["data"]["sha256"])
@@ -54,14 +54,29 @@ def _write_all(results):
             tips = settle_tips(tables.read_table(results, "tips-comparison"))
             claims = pd.concat([claims, tips], ignore_index=True)
             origin["tips-comparison"] = tables.read_record(results, "tips-comparison")
-        written.append(tables.write_table(results, "claims", claims, origin))
-    written.append(tables.write_page(results / "README.md", report.results_page(results)))
+        frames["claims"] = claims
+    claims = tables.csv_round_trip(claims) if frames else None
+    page = report.results_page(results, claims)
+    own = results / "README.md"
+    if own.exists() and report.GENERATED not in own.read_text(encoding="utf-8", errors="replace"):
+        raise InputError(f"{own} was not made by this command; move it, or say another --results")
+    readme = REPOSITORY / "README.md"
+    main_page = None
     if results.resolve() == REPOSITORY / "results":  # the main page speaks of these only
-        readme = REPOSITORY / "README.md"
-        page = report.fill(readme.read_text(encoding="utf-8"), report.readme_parts(results))
-        written.append(tables.write_page(readme, page))
-    for path in written:
-        print(f"  written:   {path}")
+        try:
+            before = readme.read_text(encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"cannot read {readme}: {error.strerror}") from error
+        main_page = report.fill(before, report.readme_parts(results, claims))
+
+    files = {own.name: page.encode()}
+    if frames:
+        print(f"  written:   {tables.write_tables(results, frames, origin, files)}")
+    else:
+        tables.write_page(own, page)
+    print(f"  written:   {own}")
+    if main_page is not None:
+        print(f"  written:   {tables.write_page(readme, main_page)}")
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def read_space(path: Path) -> dict:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: {error}") from error
     if not content:
         raise InputError(f"{path} has no parameters")
@@ -160,7 +160,8 @@ def _values(path, name, values):
             none if value == "none" else tuple(value) if isinstance(value, list) else value
             for value in values
         ]
-    if isinstance(values, dict) and {"low", "high"} <= set(values) <= {"low", "high", "log"}:
+    whole = isinstance(values, dict) and isinstance(values.get("log", False), bool)
+    if whole and {"low", "high"} <= set(values) <= {"low", "high", "log"}:
         low, high = values["low"], values["high"]
         try:
             if low < high and (low > 0 or not values.get("log")):
@@ -169,7 +170,7 @@ def _values(path, name, values):
                     if values.get("log")
                     else stats.uniform(low, high - low)
                 )
-        except TypeError:
+        except (TypeError, OverflowError):
             pass
     raise InputError(f"{path}: {name} needs a list of values, or {{low = …, high = …}}")
 

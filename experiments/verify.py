@@ -3,10 +3,10 @@
 Every table in the results folder is made again in a temporary one, by the command and with
 the options that its record tells, and held against what is there: *identical*; *the same
 but for rounding*, within a millionth; *within noise*, where the networks are others, as on
-another kind of processor, but their accuracy is not, as far as the noise of seeds tells
-(p of at least 0.01 in a paired test for each setting, corrected for their number); or
-*different*, exit status 1. Tables of times, and the engine's own (`make validate`), are
-left out.
+another kind of processor, but their scores are not, as far as the noise of seeds tells (p
+of at least 0.001 in a paired test for each setting and score, corrected for their number);
+or *different*, exit status 1. A table that follows from others is held to them where they
+are the same. Tables of times, and the engine's own (`make validate`), are left out.
 
     $ make verify ONLY=baseline,visible
     baseline              identical
@@ -70,7 +70,7 @@ def _runs(text):
 def _verify(options):
     from experiments.harness import files, tables
     from experiments.harness.dataset import read_dataset
-    from experiments.harness.verification import SAME, SOURCES, judge, judgeable
+    from experiments.harness.verification import SAME, judge, judgeable
 
     with files.locked(options.results):
         there = _read_results(options.results, tables)
@@ -82,7 +82,8 @@ def _verify(options):
     arms = [name for name in runs if name in tables.ARMS]
     if "compare" in runs and not {*tables.ARMS} & {*there} <= {*arms}:
         raise InputError("compare can be verified only together with the arms")
-    record = next(record for _, record in there.values() if "data" in record)
+    record = there[next(iter(runs.values()))[0]][1]
+    record = record if "data" in record else tables.read_record(options.results, "comparison")
     data = read_dataset(options.data, folds=2, target=record["data"].get("target"))
     for name, (_, its) in there.items():
         if "data" in its and its["data"]["sha256"] != data.sha256:
@@ -96,9 +97,10 @@ def _verify(options):
     with tempfile.TemporaryDirectory() as folder:
         again, verdicts, made = Path(folder), {}, set()
         for run, (source, names) in runs.items():
-            if run == "report" and not {*SOURCES["claims"]} & {*there} <= made:
+            if run == "report" and not _claims_can_be_made(there, made):
                 continue
-            _make_again(run, there[source][1], options, again, "curves" in there)
+            curves = run in there["curves"][1]["of"] if "curves" in there else False
+            _make_again(run, there[source][1], options, again, curves)
             made |= {*names} & {*there}
             if {*tables.ARMS} & {*there} <= made:
                 made |= {*FOLLOWING} & {*there}
@@ -106,12 +108,14 @@ def _verify(options):
                 if name not in verdicts and judgeable(name, made, there):
                     table = tables.read_table(again, name)
                     verdicts[name], reason = judge(name, there[name][0], table, verdicts)
+                    if other := _other_settings(there[name][1], tables.read_record(again, name)):
+                        verdicts[name], reason = "different", f"made with other {other}"
                     print(f"{name:21} {verdicts[name]}{reason and ': '}{reason}", flush=True)
     left = sorted(set(there) - set(verdicts))
     different = [name for name, verdict in verdicts.items() if verdict == "different"]
     same = sum(verdict in SAME for verdict in verdicts.values())
-    print(f"{same} the same, {len(verdicts) - same - len(different)} within noise, "
-          f"{len(different)} different"
+    print(f"{same} the same, {len(verdicts) - same - len(different)} within noise or too small to "
+          f"tell, {len(different)} different"
           + (f"; not made again: {', '.join(left)}" if left else ""))  # fmt: skip
     return different
 
@@ -126,6 +130,22 @@ def _read_results(folder, tables):
         for name in names
         if name in SCORED or name in SOURCES
     }
+
+
+def _claims_can_be_made(there, made):
+    """Whether all tables that the claims follow from are made again; and are of the claims."""
+    from experiments.harness.verification import SOURCES
+
+    with_tips = "tips-comparison" in there["claims"][1]
+    return {*SOURCES["claims"]} & {*there} <= made and with_tips == ("tips-comparison" in there)
+
+
+def _other_settings(record, again):
+    """Name what a table was made with that differs, if anything does; the code may have changed."""
+    for key in ("settings", "candidates", "space", "splits_sha256", "batch_size", "passes"):
+        if record.get(key) != again.get(key):
+            return key
+    return None
 
 
 def _tell_versions(record):
@@ -172,6 +192,8 @@ def _make_again(run, record, options, folder, curves):
         process.kill()
         process.wait()
         raise
+    if status == 2:
+        sys.exit(2)  # it has said why
     if status:
         raise InputError(f"experiments.{run} ended with status {status}")
 

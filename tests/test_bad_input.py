@@ -1,6 +1,7 @@
 """Whatever a user gets wrong: one line that says so, exit 2, and nothing is written or lost."""
 
 import importlib
+import json
 import os
 import shutil
 import zipfile
@@ -135,6 +136,9 @@ OPTIONS = [
     ("baseline", ["--scheduler=nowhere", SONAR_IS], "--scheduler takes an address as tcp://host"),
     ("baseline", ["--repeat=3"], "unrecognized arguments: --repeat=3"),
     ("baseline", ["--repeats"], "argument --repeats: expected one argument"),
+    ("visible", ["--target=" + "9" * 5000, SONAR_IS], "has no column"),
+    ("visible", ["--results=", SONAR_IS], "results would be mixed up with the project's own"),
+    ("visible", ["--data=/dev/zero"], "/dev/zero is no file"),
     ("visible", ["--target=metal", SONAR_IS], "has no column 'metal'"),
     ("hidden", ["--target=62", SONAR_IS], "has no column '62': its 61 columns are"),
     ("baseline", [SONAR_IS, "--results={here}/results/baseline.csv"], "cannot write results to"),
@@ -157,6 +161,10 @@ OPTIONS = [
     ("predict", ["--model={here}/results/tuned.keras", "--data={here}/results/baseline.csv"],
      "has 10 columns, the network was trained on 60"),
     ("compare", [SONAR_IS, "--repeats=3"], "baseline.csv has repeats 2, not 3"),
+    ("compare", [SONAR_IS, "--repeats=1", "--results={here}/new"], "needs at least 2 repeats"),
+    ("tune", [SONAR_IS, "--space={here}/bad.toml", "--results={here}/new"], "cannot read"),
+    ("predict", [SONAR_IS, "--model={here}/results/tuned.keras", "--results={here}/new/er",
+                 "--data={here}/results/baseline.csv"], "the network was trained on 60"),
 ]  # fmt: skip
 
 
@@ -188,6 +196,12 @@ SPACES = [
     ("mlp__model__max_norm = [-1]", "mlp__model__max_norm = -1"),
     ("mlp__epochs = [0]", "mlp__epochs = 0"),
     ("mlp__batch_size = ['all']", "mlp__batch_size = 'all'"),
+    ("mlp__model__meta = [1]", "mlp__model__meta = 1"),
+    ("mlp__batch_size = [1000000000000]", "mlp__batch_size = 1000000000000"),
+    ("standardize__with_mean = ['maybe']", "standardize__with_mean = 'maybe'"),
+    ("mlp__model__max_norm = {low = 1, high = 2, log = 'false'}", "needs a list of values"),
+    ("mlp__model__momentum = " + "[" * 3000 + "]" * 3000, "space.toml: "),
+    ("mlp__epochs = [" + "9" * 5000 + "]", "space.toml: "),
     ("mlp__optimizer = ['adam']", "mlp__optimizer = 'adam'"),
     ("mlp__model__hidden_units = [[]]\nmlp__random_state = [1, 2]", "mlp__random_state"),
     ("standardize = ['passthrough']", "standardize cannot be tuned, it is a whole step"),
@@ -209,6 +223,19 @@ def one_row_less(content):
     return content[: content.rindex(b"\n", 0, -1) + 1]
 
 
+def without(key):
+    return lambda content: json.dumps({k: v for k, v in json.loads(content).items() if k != key})
+
+
+def with_changed(key, value):
+    return lambda content: json.dumps(json.loads(content) | {key: value})
+
+
+def of_other_data(content):
+    data = json.loads(content)["data"] | {"sha256": "0"}
+    return json.dumps(json.loads(content) | {"data": data})
+
+
 BROKEN = [
     ("compare", "baseline.csv", cut, "baseline.csv"),
     ("compare", "visible.csv", one_row_less, "is not the table that visible.json is of"),
@@ -223,6 +250,13 @@ BROKEN = [
     ("compare", "hidden.csv", lambda c: c.replace(b"0.", b"high", 9), "has accuracy"),
     ("hidden", "curves.csv", one_row_less, "is not the table that curves.json is of"),
     ("report", "baseline.csv", one_row_less, "is not"),
+    ("report", "tuned.json", without("candidates"), "tuned.json: it does not say the candidates"),
+    ("report", "tuned.json", of_other_data, "tuned.csv is of other data than baseline.csv"),
+    ("report", "README.md", lambda _: b"mine", "README.md was not made by this command"),
+    ("compare", "hidden.json", without("versions"), "it does not say the versions"),
+    ("figures", "hidden.json", with_changed("data", "sonar"), "its data cannot be 'sonar'"),
+    ("hidden", "visible.json", with_changed("data", {}), "it does not say which data it is of"),
+    ("verify", "control.json", lambda _: b"[" * 100_000, "control.json"),
     ("report", "comparison.csv", one_row_less, "is not the table that comparison.json is of"),
     ("report", "comparison.json", cut, "comparison.json"),
     ("report", "summary.csv", one_row_less, "is not the table that summary.json is of"),
@@ -246,12 +280,37 @@ def test_broken_results(refused, tmp_path, command, name, change, says):
     if name == "tips-folds.csv":
         path.with_suffix(".json").write_text('{"seed": 7}')
     before = path.read_bytes() if path.exists() else b""
-    path.unlink() if change is None else path.write_bytes(change(before))
+    if change is None:
+        path.unlink()
+    else:
+        content = change(before)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
     options = {
         "compare": [SONAR_IS], "hidden": [SONAR_IS, *TOY], "baseline": [SONAR_IS, *TOY],
         "tips": [SONAR_IS, *TOY], "predict": [SONAR_IS, f"--model={path}"],
     }  # fmt: skip
     refused(command, *options.get(command, []), says=says)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    ["[]", '{"classes": ["a"], "features": ["x"]}', '{"classes": ["a", "a"], "features": ["x"]}',
+     '{"classes": ["a", "b"], "features": []}', '{"classes": ["a", "b"], "features": [null]}',
+     '{"classes": [["a"], "b"], "features": ["x"]}', '{"classes": ["a", "b"], "features": ["x"]}',
+     "[" * 100_000],
+)  # fmt: skip
+def test_a_network_whose_labels_are_wrong(refused, made, tmp_path, labels):
+    with (
+        zipfile.ZipFile(made / "results" / "tuned.keras") as whole,
+        zipfile.ZipFile(tmp_path / "broken.keras", "w") as broken,
+    ):
+        for name in whole.namelist():
+            content = labels if name == "labels.json" else whole.read(name)
+            broken.writestr(name, content)
+    (tmp_path / "rows.csv").write_text("1\n")
+    says = "network was trained on 1" if '["x"]}' in labels and '"b"' in labels else "is no network"
+    (tmp_path / "rows.csv").write_text("1,2\n" if says.startswith("network") else "1\n")
+    refused("predict", "--data={here}/rows.csv", "--model={here}/broken.keras", says=says)
 
 
 def test_a_network_whose_weights_are_broken(refused, made, tmp_path):

@@ -272,9 +272,10 @@ def test_markers_are_filled_and_their_loss_is_told():
 
 def test_committed_pages_are_those_of_the_committed_tables(committed):
     results = committed / "results"
-    assert (results / "README.md").read_text() == pages.results_page(results)
+    claims = tables.read_table(results, "claims")
+    assert (results / "README.md").read_text() == pages.results_page(results, claims)
     readme = (committed / "README.md").read_text()
-    assert readme == pages.fill(readme, pages.readme_parts(results))
+    assert readme == pages.fill(readme, pages.readme_parts(results, claims))
 
 
 def test_committed_tables_belong_together(committed):

@@ -6,7 +6,11 @@ import pytest
 from experiments.harness import files, tables
 from experiments.harness.errors import InputError
 
-RECORD = {"data": {"sha256": tables.SONAR_SHA256}}
+RECORD = {
+    "data": {"file": "sonar.csv", "rows": 208, "sha256": tables.SONAR_SHA256}, "versions": {},
+    "repeats": 2, "folds": 2, "epochs": 1, "seed": 7, "splits_sha256": "s", "engine": "stacked",
+    "settings": {},
+}  # fmt: skip
 
 
 def folds(experiment, accuracies):
@@ -43,7 +47,11 @@ def test_summary_has_a_row_for_each_arm_with_results(tmp_path):
 
 def test_the_summary_is_of_one_data_set(tmp_path):
     tables.write_arm(tmp_path, folds("hidden", [0.5, 0.7, 0.6, 0.6]), RECORD)
-    tables.write_arm(tmp_path, folds("baseline", [0.9, 0.9, 0.8, 0.8]), {"data": {"sha256": "x"}})
+    tables.write_arm(
+        tmp_path,
+        folds("baseline", [0.9, 0.9, 0.8, 0.8]),
+        RECORD | {"data": RECORD["data"] | {"sha256": "x"}},
+    )
     summary = pd.read_csv(tmp_path / "summary.csv")
     assert summary["experiment"].tolist() == ["baseline"]
     assert summary[["published_2016", "published_2017"]].isna().all(axis=None)

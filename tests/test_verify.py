@@ -20,6 +20,7 @@ def scores(shift=0.0, noise=0.0, settings=1, seed=0):
     accuracy = np.random.default_rng(9).normal(0.8, 0.05, len(rows))
     rows["accuracy"] = accuracy + shift + generator.normal(0, 1, len(rows)) * noise
     rows["log_loss"] = 1 - rows["accuracy"]
+    rows["n_test"] = 21
     return rows
 
 
@@ -28,9 +29,12 @@ def scores(shift=0.0, noise=0.0, settings=1, seed=0):
     [
         (scores(), "identical", ""),
         (scores(1e-9), "the same but for rounding", "largest relative difference"),
-        (scores(noise=0.05, settings=1), "within noise", "mean accuracy"),
-        (scores(0.05, noise=0.02), "different", "mean accuracy +"),
-        (scores(0.05), "different", "mean accuracy +5.00 points, of a fold up to 5.0; p 0"),
+        (scores(noise=0.05, settings=1), "within noise", "at most"),
+        (scores(0.05, noise=0.02), "different", "at most accuracy differs, in the mean by +5"),
+        (scores(0.05), "different", "in the mean by +5.00 points, p 0"),
+        (scores(-0.2), "different", "in the mean by -20.00 points, p 0"),
+        (scores().assign(log_loss=9.0), "different", "at most log_loss differs"),
+        (scores().assign(n_test=22), "different", "another n_test"),
         (scores()[:-1], "different", "another number of rows"),
         (scores().rename(columns={"fold": "split"}), "different", "other columns"),
     ],
@@ -41,13 +45,36 @@ def test_scores_are_held_to_the_noise_of_seeds(again, verdict, says):
     assert says in found[1]
 
 
+def test_what_was_made_with_other_settings_is_told(results, capsys, monkeypatch):
+    record = tables.read_record(results, "baseline")
+    record["settings"]["momentum"] = 0.9
+    tables.write_arm(results, tables.read_arm(results, "baseline"), record)
+    with pytest.raises(SystemExit):
+        verify.main([f"--results={results}", f"--data={SONAR}"])
+    assert "baseline              different: made with other settings" in capsys.readouterr().out
+
+
+def test_a_few_folds_tell_nothing():
+    before = scores()[:4].assign(setting=0)
+    assert judge("tips-folds", before, before - 0.1, {})[0] == "different"  # other folds
+    again = before.assign(accuracy=before["accuracy"] - 0.1)
+    assert judge("tips-folds", before, again, {})[0] == "too few folds to tell"
+
+
+def test_a_network_that_diverges_only_once_is_a_difference():
+    lost = scores().assign(log_loss=[np.nan] + [1.0] * 29)
+    assert judge("tips-folds", scores().assign(log_loss=1.0), lost, {})[0] == "different"
+    again = lost.assign(accuracy=lost["accuracy"] + 0.01 * np.array([1, -1] * 15))
+    assert judge("tips-folds", lost, again, {})[0] == "within noise"
+
+
 def test_one_of_many_settings_is_found():
     again = scores(noise=0.02, settings=50)
     assert judge("tips-folds", scores(settings=50), again, {})[0] == "within noise"
     again.loc[again["setting"] == 7, "accuracy"] -= 0.05
     verdict, reason = judge("tips-folds", scores(settings=50), again, {})
     assert verdict == "different"
-    assert "in the one of 50 settings where it differs most" in reason
+    assert "in one of 50 settings" in reason
 
 
 def test_a_table_that_follows_is_as_its_sources():
@@ -77,20 +104,22 @@ def test_results_come_out_again(results, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "baseline              identical",
         "summary               identical",
-        "2 the same, 0 within noise, 0 different",
+        "2 the same, 0 within noise or too small to tell, 0 different",
     ]
 
 
 def test_results_that_do_not_come_out_again_are_told(results, capsys):
-    folds = tables.read_arm(results, "baseline").assign(accuracy=[0.1, 0.2, 0.1, 0.3])
+    baseline.main([*TOY, "--repeats=5", f"--results={results}"])
+    folds = tables.read_arm(results, "baseline")
     record = tables.read_record(results, "baseline")
-    tables.write_arm(results, folds, record)
+    tables.write_arm(results, folds.assign(accuracy=folds["accuracy"] / 2), record)
+    capsys.readouterr()
     with pytest.raises(SystemExit) as caught:
         verify.main([f"--results={results}", f"--data={SONAR}"])
     assert caught.value.code == 1
     printed = capsys.readouterr().out
-    assert "baseline              different: mean accuracy" in printed
-    assert "0 the same, 0 within noise, 2 different" in printed
+    assert "baseline              different: at most accuracy differs" in printed
+    assert "0 the same, 0 within noise or too small to tell, 2 different" in printed
 
 
 def test_the_space_of_a_search_is_written_as_it_was_read(tmp_path):

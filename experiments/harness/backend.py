@@ -13,9 +13,9 @@ from experiments.harness import interrupts
 
 # A step of these networks is many tiny products: threads inside an operation cost
 # more than they give, and their number must not change the last bit of a result.
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
 # Its faster products, which TensorFlow switches on by itself for some processors only.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -62,6 +62,7 @@ with _muted_stderr(), _hidden("matplotlib"):
     # once only whether it is to be deterministic: if that were within the first fit of scikeras,
     # which says so for as long as it fits, it would stay so, and refuse a fit without a seed.
     tf.random.uniform(())
+    keras.config.set_floatx("float32")  # whatever a file of the user's says for other projects
 gc.enable()
 gc.freeze()
 if interrupts.came():  # and was lost: somewhere within, any exception means "not installed"

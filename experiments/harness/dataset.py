@@ -126,6 +126,8 @@ def read_rows(path: Path, features: Sequence[str]) -> tuple[np.ndarray, list[int
 
 def _read(path):
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise InputError(f"{path} is no file; it cannot be read twice")
         content = path.read_bytes()
         return content, content.decode("utf-8-sig")
     except OSError as error:
@@ -167,7 +169,13 @@ def _header(path, lines, rows, target):
     """Take off a header; gives names, the place of the class column, lines and rows."""
     names = [cell.strip() for cell in rows[0]]
     first = lines[0]
-    number = len(names) if target is None else int(target) if target.isdecimal() else 0
+    number = (
+        len(names)
+        if target is None
+        else int(target)
+        if target.isdecimal() and len(target) < 9
+        else 0
+    )
     headed = _looks_like_header([name for i, name in enumerate(names, 1) if i != number])
     if headed and 1 <= number <= len(names):
         # A class label at the top of its column is a row's, whatever stands beside it.
@@ -186,8 +194,8 @@ def _header(path, lines, rows, target):
         place = len(names) - 1
     elif target in names:
         place = names.index(target)
-    elif target.isdecimal() and 1 <= int(target) <= len(names):
-        place = int(target) - 1
+    elif 1 <= number <= len(names):
+        place = number - 1
     else:
         raise InputError(
             f"{path} has no column {_short(target)}: its {len(names)} columns are {_listed(names)}"

@@ -7,6 +7,7 @@ from looking in between.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -17,7 +18,9 @@ from experiments.harness.errors import InputError
 
 STAGE, COMPLETE = ".being-written", ".written"
 REMOVED = ".removed"  # the ending of what stands for a file that is to go
+REPOSITORY = Path(__file__).resolve().parents[2]
 _held = set()
+_created = []
 _written = False
 
 
@@ -33,19 +36,23 @@ def locked(folder: Path) -> Iterator[None]:
     InputError
         If there is no such folder, or it cannot be opened.
     """
-    key = folder.resolve()
+    try:
+        key = Path(os.path.realpath(folder))
+        if key not in _held:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise InputError(f"cannot open the folder {folder}: {error.strerror}") from error
     if key in _held:
         yield
         return
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise InputError(f"cannot open the folder {folder}: {error.strerror}") from error
-    try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         _held.add(key)
         if (folder / COMPLETE).exists() or (folder / STAGE).exists():
-            _recover(folder)
+            try:
+                _recover(folder)
+            except OSError as error:
+                raise cannot_write(folder, error) from error
         yield
     finally:
         _held.discard(key)
@@ -71,14 +78,16 @@ def write_together(folder: Path, contents: Mapping[str, str | bytes | None]) -> 
         try:
             stage.mkdir()
             for name, content in contents.items():
+                if (folder / name).is_dir():
+                    raise IsADirectoryError(errno.EISDIR, f"{name} is a folder")
                 name, content = (name + REMOVED, "") if content is None else (name, content)
                 content = content.encode() if isinstance(content, str) else content
                 with open(stage / name, "wb") as file:
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
+            _note_written(contents)  # before: an interrupt may come in between
             stage.rename(folder / COMPLETE)
-            _note_written(contents)
         except BaseException as error:
             shutil.rmtree(stage, ignore_errors=True)
             if isinstance(error, OSError):
@@ -101,13 +110,24 @@ def check_folder(folder: Path) -> None:
     Raises
     ------
     InputError
-        If it cannot be created or written to.
+        If it cannot be created or written to, or is the project's own.
     """
+    if Path(os.path.realpath(folder)) == REPOSITORY:
+        raise InputError(f"results would be mixed up with the project's own files in {REPOSITORY}")
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
+    _created.extend(missing)
     write_together(folder, {})
+
+
+def remove_created() -> None:
+    """Remove the folders that were created, where nothing came to be in them."""
+    for folder in _created:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def cannot_write(folder: Path, error: OSError) -> InputError:

@@ -17,7 +17,8 @@ def runs_alone() -> bool:
 
 def end_at_once() -> None:
     """Let an interrupt end the script on the spot, as long as only imports run."""
-    script = sys.orig_argv[sys.orig_argv.index("-m") + 1].rpartition(".")[2]
+    named = [part for part in sys.orig_argv if "experiments." in part]
+    script = named[0].rpartition(".")[2] if named else "experiments"
 
     def end(signal_number, frame):
         os.write(2, f"{script}: interrupted; nothing was written\n".encode())

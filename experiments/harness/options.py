@@ -1,6 +1,8 @@
 """The command line that every script shares."""
 
 import argparse
+import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Collection
@@ -77,13 +79,22 @@ def answer_mistakes(name: str, action: Callable[[], None], interrupted: str | No
     is given: nothing was written, or what was is whole.
     """
     interrupts.raise_from_now_on()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without “ and ”
     try:
         action()
+        sys.stdout.flush()
         interrupts.ignore_from_now_on()
+    except BrokenPipeError:  # as of `| head`: all is written, nobody listens
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except BaseException as error:
+        files.remove_created()
         if isinstance(error, KeyboardInterrupt) or interrupts.came():
             written = "what was written before is whole" if files.written() else None
             interrupts.end_interrupted(name, interrupted or written or "nothing was written")
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            error = InputError(error.strerror)
         if not isinstance(error, InputError):
             raise
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)

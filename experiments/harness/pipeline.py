@@ -70,8 +70,8 @@ class KerasClassifier(ScikerasClassifier):
                 raise Unstackable(f"parameter {name}={value!r} of KerasClassifier")
         batch_size = rows_in_a_step(self.batch_size, rows)
         for name, value in (("epochs", self.epochs), ("batch_size", batch_size)):
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"{name} is a positive whole number, not {value!r}")
+            if not isinstance(value, int | np.integer) or not 0 < value < 2**31:
+                raise ValueError(f"{name} is a positive whole number below 2^31, not {value!r}")
         return self.epochs, batch_size
 
 

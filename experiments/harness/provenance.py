@@ -7,6 +7,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+LOCK = "requirements.txt"
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("tensorflow", "keras", "scikeras", "scikit-learn", "pandas", "numpy")
 
@@ -33,18 +34,24 @@ def machine() -> dict:
 
 
 def _commit():
-    """Name the commit, with "-dirty-" and a checksum of what differs; None outside git."""
+    """Name the commit, with "-dirty-" and a checksum where the code is not what it says.
+
+    Outside git, the checksum of the code alone.
+    """
 
     def git(*arguments):
         return subprocess.run(["git", "-C", str(REPOSITORY), *arguments], capture_output=True)
 
+    code = hashlib.sha256()
+    for path in sorted([*(REPOSITORY / "experiments").rglob("*.py"), REPOSITORY / LOCK]):
+        code.update(path.read_bytes())
+    checksum = code.hexdigest()[:12]
     try:
         head = git("rev-parse", "HEAD")
-        changes = git("diff", "HEAD", "--", "experiments", "data", "requirements.txt").stdout
-        changes += git("ls-files", "--others", "--exclude-standard", "--", "experiments").stdout
+        changed = git("status", "--porcelain", "--", "experiments", LOCK).stdout
+        changed += git("status", "--porcelain", "--untracked-files=no", "--", "data").stdout
     except OSError:
-        return None
+        return f"code-{checksum}"
     if head.returncode:
-        return None
-    dirty = f"-dirty-{hashlib.sha256(changes).hexdigest()[:8]}" if changes else ""
-    return head.stdout.decode().strip() + dirty
+        return f"code-{checksum}"
+    return head.stdout.decode().strip() + (f"-dirty-{checksum}" if changed else "")

@@ -100,9 +100,38 @@ def read_record(folder: Path, name: str) -> dict:
         record = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(record, dict) or CHECKSUM not in record:
             raise ValueError("it is no record of a table")
-    except (OSError, ValueError) as error:
+        _check_record(name, record)
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read {path}: {_reason(error)}; {AGAIN}") from error
     return record
+
+
+def _check_record(name, record):
+    """Refuse a record that lacks what the pages and comparisons take from it."""
+    run = ("data", "versions", "repeats", "folds", "epochs", "seed", "splits_sha256")
+    tuning = (*run, "inner_folds", "candidates", "best", "space")
+    needed = dict.fromkeys(ARMS, (*run, "engine", "settings")) | {
+        "summary": ("data", "of"),
+        "curves": ("of",),
+        "comparison": (*run, "engine", "tables"),
+        "remedies": (*run, "engine", "settings"),
+        "tips-folds": (*run, "settings"),
+        "tuning": tuning,
+        "tuned": tuning,
+    }
+    kinds = {
+        "data": dict, "versions": dict, "tables": dict, "space": dict, "of": list,
+        "candidates": list, "splits_sha256": str, "engine": str, "repeats": int, "folds": int,
+        "epochs": int, "seed": int, "inner_folds": int, "best": int,
+    }  # fmt: skip
+    for key in needed.get(name, ()):
+        if key not in record:
+            raise ValueError(f"it does not say the {key}")
+    for key in kinds.keys() & record.keys():
+        if not isinstance(record[key], kinds[key]):
+            raise ValueError(f"its {key} cannot be {record[key]!r}"[:100])
+    if "data" in record and not {"file", "rows", "sha256"} <= record["data"].keys():
+        raise ValueError("it does not say which data it is of")
 
 
 def read_arms(folder: Path) -> dict[str, pd.DataFrame]:
@@ -273,6 +302,11 @@ def _with_record(name, frame, record):
 def json_round_trip(record: dict) -> dict:
     """Give a record as it will be read back: tuples are lists then."""
     return json.loads(json.dumps(record))
+
+
+def csv_round_trip(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give a table as it will be read back: empty words are missing then."""
+    return pd.read_csv(io.StringIO(frame.to_csv(index=False)))
 
 
 def write_page(path: Path, text: str) -> Path:

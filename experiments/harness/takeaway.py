@@ -1,5 +1,7 @@
 """A trained network as one file: standardisation inside, the labels with it."""
 
+import contextlib
+import io
 import json
 import tempfile
 import zipfile
@@ -11,6 +13,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from experiments.harness.errors import InputError
+from experiments.harness.files import COMPLETE, STAGE, locked
 
 if TYPE_CHECKING:
     import keras
@@ -101,10 +104,7 @@ def check_packed(content: bytes, pipeline: Pipeline, X: np.ndarray) -> bool:
     InputError
         If a probability differs by more than 0.001: a column is of an extreme size.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.keras"
-        path.write_bytes(content)
-        network = load_network(path)
+    network = load_network(content, Path("the network"))
     expected = pipeline.predict_proba(X)[:, 1]
     _, probability = predict(network, pipeline["mlp"].classes_, X)
     difference = np.abs(probability - expected).max()
@@ -116,8 +116,15 @@ def check_packed(content: bytes, pipeline: Pipeline, X: np.ndarray) -> bool:
     return np.abs(network.predict(X, verbose=0)[:, 0] - expected).max() <= LARGEST_DIFFERENCE
 
 
-def read_labels(path: Path) -> dict:
-    """Read what travels with a network: ``classes``, the two labels, and ``features``.
+def read_network(path: Path) -> tuple[bytes, dict]:
+    """Read a network's file, and what travels with it.
+
+    Returns
+    -------
+    content : bytes
+        For `load_network`.
+    labels : dict
+        ``classes``, the two labels, and ``features``, the names of the columns.
 
     Raises
     ------
@@ -125,17 +132,33 @@ def read_labels(path: Path) -> dict:
         If it is not a file that `pack_network` made.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with contextlib.ExitStack() as stack:
+            if (path.parent / STAGE).exists() or (path.parent / COMPLETE).exists():
+                stack.enter_context(locked(path.parent))  # one that is just being replaced
+            content = path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             labels = json.loads(archive.read(LABELS))
-        return {"classes": list(labels["classes"]), "features": list(labels["features"])}
+        classes, features = list(labels["classes"]), list(labels["features"])
+        if not all(isinstance(name, str) for name in (*classes, *features)):
+            raise ValueError
+        if len(classes) != 2 or len(set(classes)) != 2 or not features:
+            raise ValueError
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is no network of `make tune`, or broken") from error
+    return content, {"classes": classes, "features": features}
 
 
-def load_network(path: Path) -> "keras.Model":
+def load_network(content: bytes, path: Path) -> "keras.Model":
     """Load a network: (rows, features) as in a table to (rows, 1), P(second class).
+
+    Parameters
+    ----------
+    content : bytes
+        As of `pack_network`.
+    path : Path
+        What to call it in an error.
 
     Raises
     ------
@@ -145,7 +168,10 @@ def load_network(path: Path) -> "keras.Model":
     from experiments.harness.backend import keras
 
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "network.keras"
+            copy.write_bytes(content)
+            return keras.saving.load_model(copy, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises what it likes
         raise InputError(f"{path} is no network of `make tune`, or broken") from error
 

@@ -30,9 +30,12 @@ def check_candidates(
     for candidate in candidates:
         named = ", ".join(f"{name} = {value!r}" for name, value in candidate.items())
         try:
+            if unknown := sorted(set(candidate) - set(pipeline.get_params())):
+                raise ValueError(f"there is no parameter {unknown[0]}")
             changed = with_parameters(pipeline, candidate)
             changed[-1].training_parameters(rows=2)
-            changed[-1].build(np.zeros((2, features), np.float32), np.array([0, 1]))
+            X = changed[:-1].fit_transform(np.zeros((2, features), np.float32))
+            changed[-1].build(X, np.array([0, 1]))
         except Exception as error:  # Keras raises what it likes
             raise InputError(f"{named}: {' '.join(str(error).split())}"[:500]) from error
 

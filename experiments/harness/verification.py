@@ -8,8 +8,9 @@ import pandas as pd
 from experiments.harness.statistics import holm, t_estimate
 from experiments.harness.tables import ARMS
 
-ALPHA = 0.01  # a table is different below this p, corrected for its settings
-ROUNDING = 1e-6  # relative
+ALPHA = 0.001  # a table is different below this p, corrected for its settings and scores
+FEW = 10  # folds that a test needs at least
+ROUNDING = 1e-6  # relative, or absolute where it is about zero
 KEYS = ["experiment", "repeat", "fold", "setting", "learning_rate", "epochs", "candidate"]
 
 # Tables of networks' scores, and the columns that tell their settings apart.
@@ -42,9 +43,10 @@ def judge(
 
     On another processor the last bit of a sum is another, and after 300 epochs that is
     another network, as another seed's would be. So a table of scores that is not the same is
-    held to the noise of seeds: the differences of accuracy, paired by fold, have a mean of
-    zero for every setting (t-test over folds, Holm's correction over settings). A table that
-    follows from others is as they are; if they are the same, it must be.
+    held to the noise of seeds: the differences of accuracies, losses and collapses, paired by
+    fold, have a mean of zero for every setting (t-test over folds, Holm's correction over
+    settings and scores); what is no score is the same. A table that follows from others is
+    as they are; if they are the same, it must be.
 
     Parameters
     ----------
@@ -57,7 +59,8 @@ def judge(
     Returns
     -------
     verdict : str
-        ``identical``, ``the same but for rounding``, ``within noise`` or ``different``.
+        ``identical``, ``the same but for rounding``, ``within noise``, ``too few folds to
+        tell`` or ``different``.
     reason : str
         Empty if the tables are identical.
     """
@@ -73,9 +76,10 @@ def judge(
     worst = [source for source in sources if verdicts[source] == "different"]
     if worst:
         return "different", f"as {worst[0]} is"
-    if all(verdicts[source] in SAME for source in sources):
+    others = [verdicts[source] for source in sources if verdicts[source] not in SAME]
+    if not others:
         return "different", f"though {', '.join(sources)} are the same"
-    return "within noise", "it follows from tables that are"
+    return others[0], "it follows from tables that are not the same"
 
 
 def _largest_relative(before, again):
@@ -90,36 +94,58 @@ def _largest_relative(before, again):
         if (np.isnan(old) != np.isnan(new)).any():
             return np.inf
         with np.errstate(invalid="ignore"):
-            apart = np.where(old == new, 0, np.abs(old - new) / np.maximum(np.abs(old), 1e-12))
+            apart = np.abs(old - new)
+            apart = np.where(old == new, 0, np.minimum(apart, apart / np.abs(old)))
         largest = max(largest, np.nanmax(apart, initial=0))
     return largest
 
 
 def _judge_scores(before, again, settings):
-    keys = [
-        column for column in KEYS if column in before and column in (*settings, "repeat", "fold")
-    ]
+    keys = [key for key in KEYS if key in before and key in (*settings, "repeat", "fold")]
     pairs = before.merge(again, on=keys, suffixes=("", "_again"), validate="one_to_one")
     if len(pairs) != len(before):
         return "different", "other folds or settings"
-    pairs["difference"] = 100 * (pairs["accuracy_again"] - pairs["accuracy"])
-    groups = pairs.groupby(settings) if settings else [((), pairs)]
-    means, p_values = zip(*(_mean_and_p(rows["difference"]) for _, rows in groups), strict=True)
-    p = holm(p_values).min()
-    most = max(means, key=abs)
-    of = f" in the one of {len(means)} settings where it differs most" if len(means) > 1 else ""
-    reason = (
-        f"mean accuracy {most:+.2f} points{of}, of a fold up to "
-        f"{pairs['difference'].abs().max():.1f}; p {p:.2g}"
-    )
-    return ("different" if p < ALPHA else "within noise"), reason
+    scores = [name for name in before if name.endswith(("accuracy", "log_loss", "collapsed"))]
+    chosen = ["chosen", *before.columns[before.columns.get_loc("candidate") :]] if (
+        "candidate" in before and "candidate" not in settings
+    ) else ["chosen"]  # fmt: skip
+    for name in before.columns.difference([*keys, *scores, *chosen]):
+        if not name.endswith("_candidate") and not pairs[name].equals(
+            pairs[f"{name}_again"].rename(name)
+        ):
+            return "different", f"another {name}"
+    groups = list(pairs.groupby(settings)) if settings else [((), pairs)]
+    if min(len(rows) for _, rows in groups) < FEW:
+        return "too few folds to tell", "not the same"
+    compared = [
+        (score, _differences(rows[score].to_numpy(float), rows[f"{score}_again"].to_numpy(float)))
+        for _, rows in groups
+        for score in scores
+    ]
+    p_values = holm([_p_of_zero_mean(difference) for _, difference in compared])
+    worst, difference = compared[int(p_values.argmin())]
+    mean = f"{100 * difference.mean():+.2f} points" if worst.endswith("accuracy") else (
+        f"{difference.mean():+.3g}"
+    )  # fmt: skip
+    of = f" in one of {len(groups)} settings" if len(groups) > 1 else ""
+    reason = f"at most {worst} differs, in the mean by {mean}{of}, p {p_values.min():.2g}"
+    return ("different" if p_values.min() < ALPHA else "within noise"), reason
 
 
-def _mean_and_p(differences):
-    mean = float(differences.mean())
-    if np.ptp(differences) == 0:  # the same shift in every fold is no noise
-        return mean, float(mean == 0)
-    return mean, t_estimate(differences).p
+def _differences(before, again):
+    """Subtract; a network that diverged both times has none."""
+    both_lost = ~np.isfinite(before) & ~np.isfinite(again)
+    with np.errstate(invalid="ignore"):
+        return np.where(both_lost, 0, again - before)
+
+
+def _p_of_zero_mean(differences):
+    """Give the p-value of a mean of zero; 0 if a network diverged only once."""
+    if not np.isfinite(differences).all():
+        return 0.0
+    if np.ptp(differences) <= 1e-9:  # the same shift in every fold is no noise
+        return float(abs(differences.mean()) <= 1e-9)
+    return t_estimate(differences).p
 
 
 def judgeable(name: str, made: Collection[str], there: Collection[str]) -> bool:
