@@ -93,7 +93,7 @@ def _largest_relative(before, again):
         old, new = (table[column].to_numpy(float) for table in (before, again))
         if (np.isnan(old) != np.isnan(new)).any():
             return np.inf
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):
             apart = np.abs(old - new)
             apart = np.where(old == new, 0, np.minimum(apart, apart / np.abs(old)))
         largest = max(largest, np.nanmax(apart, initial=0))
@@ -102,6 +102,8 @@ def _largest_relative(before, again):
 
 def _judge_scores(before, again, settings):
     keys = [key for key in KEYS if key in before and key in (*settings, "repeat", "fold")]
+    if again.duplicated(keys).any():
+        return "different", "folds that are there twice"
     pairs = before.merge(again, on=keys, suffixes=("", "_again"), validate="one_to_one")
     if len(pairs) != len(before):
         return "different", "other folds or settings"
@@ -135,7 +137,7 @@ def _judge_scores(before, again, settings):
 def _differences(before, again):
     """Subtract; a network that diverged both times has none."""
     both_lost = ~np.isfinite(before) & ~np.isfinite(again)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(both_lost, 0, again - before)
 
 
