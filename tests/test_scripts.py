@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import baseline, control, hidden, visible
+from experiments import baseline, benchmark, control, hidden, visible
 from experiments.harness import tables
 
 REPOSITORY = Path(__file__).parents[1]
@@ -165,3 +165,9 @@ def test_help_explains_every_option():
     for option in ["repeats", "folds", "epochs", "seed", "jobs", "data", "results", "engine"]:
         assert f"--{option} " in text
     assert "20% dropout after each of the two hidden layers" in text
+
+
+def test_the_benchmark_reads_what_an_arm_says_of_its_time():
+    row = benchmark._process("stacked", 4, 1, ["experiments.baseline", *TOY])
+    assert 0 < row["training_seconds"] < row["process_seconds"]
+    assert row["peak_memory_mib"] > 100
