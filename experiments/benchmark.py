@@ -112,6 +112,7 @@ def _process(way, networks, jobs, command, *, times=1, environment=()):
                 env=os.environ | dict(environment),
             )  # fmt: skip
             _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)  # it need not wait again
             seconds = time.perf_counter() - started
             if status:
                 errors.seek(0)
