@@ -35,6 +35,14 @@ def side_by_side(function, arguments):
         return list(pool.map(function, arguments))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def interrupts_arrive():
+    """Even where the tests run in the background of a script: processes inherit deafness."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def generations(tmp_path_factory):
     """The files of one seed and those of another, and how long a run takes."""
