@@ -721,6 +721,8 @@ def _questions(results):
         "[main page](../README.md#deviations-from-the-tutorial).\n\n"
         "- The returns are of one metal cylinder and of rocks, at various angles: *new returns* "
         "means more of the same. How a network does on other objects, these rows cannot tell.\n"
+        "- A verdict near the edge may be another on another kind of processor, as from another "
+        "seed: a p between 0.01 and 0.1 is a hint, no more.\n"
         "- The settings are the tutorial's; no arm was tuned, nor was the support vector "
         "machine. Another learning rate may turn an order around.\n"
         "- The corrected t-test is a correction by rule of thumb: it keeps false alarms rare, "
