@@ -127,7 +127,7 @@ def read_rows(path: Path, features: Sequence[str]) -> tuple[np.ndarray, list[int
 def _read(path):
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            raise InputError(f"{path} is no file; it cannot be read twice")
+            raise InputError(f"{path} is no file; save the table as one")
         content = path.read_bytes()
         return content, content.decode("utf-8-sig")
     except OSError as error:
@@ -169,13 +169,7 @@ def _header(path, lines, rows, target):
     """Take off a header; gives names, the place of the class column, lines and rows."""
     names = [cell.strip() for cell in rows[0]]
     first = lines[0]
-    number = (
-        len(names)
-        if target is None
-        else int(target)
-        if target.isdecimal() and len(target) < 9
-        else 0
-    )
+    number = _column_number(target, len(names))
     headed = _looks_like_header([name for i, name in enumerate(names, 1) if i != number])
     if headed and 1 <= number <= len(names):
         # A class label at the top of its column is a row's, whatever stands beside it.
@@ -201,6 +195,13 @@ def _header(path, lines, rows, target):
             f"{path} has no column {_short(target)}: its {len(names)} columns are {_listed(names)}"
         )
     return names, place, lines, rows
+
+
+def _column_number(target, last):
+    """Read a class column that is given by its number, from 1; 0 if it is a name."""
+    if target is None:
+        return last
+    return int(target) if target.isdecimal() and len(target) < 9 else 0
 
 
 def _looks_like_header(cells):
