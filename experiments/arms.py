@@ -2,6 +2,6 @@
 
 from importlib import import_module
 
-from experiments.harness.tables import ARMS as NAMES
+from experiments.harness.store import ARMS as NAMES
 
 ARMS = {name: import_module(f"experiments.{name}").SETTINGS for name in NAMES}

@@ -6,7 +6,7 @@ The claim put to the test: it reaches an accuracy of about 86%.
     Baseline: 85.33% (7.16%)
 """
 
-from experiments.harness.run import run_arm
+from experiments.harness.runner import run_arm
 
 SETTINGS = {
     "hidden_units": (60, 30),

@@ -25,7 +25,7 @@ import time
 from argparse import SUPPRESS
 from pathlib import Path
 
-from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
+from experiments.harness.cli import add_experiment_options, answer_mistakes, script_parser
 
 REPOSITORY = Path(__file__).parents[1]
 CORES = os.cpu_count()
@@ -49,7 +49,8 @@ def _benchmark(options):
 
     read_dataset(options.data, folds=10)
 
-    from experiments.harness import files, tables
+    from experiments.harness import files
+    from experiments.harness import store as tables
 
     files.check_folder(options.results)
 
@@ -157,7 +158,7 @@ def _time_scikit_learn(options):
 
     data = read_dataset(options.data, folds=10)
     if options.only == "tutorial":
-        from experiments.harness.model import build_network  # first: it quietens TensorFlow
+        from experiments.foldstack.network import build_network  # first: it quietens TensorFlow
 
         # isort: split
         from scikeras.wrappers import KerasClassifier
@@ -200,7 +201,7 @@ def _write_large_table(path, rows=100_000, columns=60):
 
 def _matrix_product_rate():
     """Measure one core's float32 GFLOP/s at the largest product of a step of 50 copies."""
-    from experiments.harness.backend import tf
+    from experiments.foldstack.backend import tf
 
     rows, kernels = tf.random.normal((50, 16, 60)), tf.random.normal((50, 60, 60)) / 8
     chain = tf.function(

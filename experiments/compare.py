@@ -16,7 +16,7 @@ support vector machine (RBF kernel, default settings).
     ...
 """
 
-from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
+from experiments.harness.cli import add_experiment_options, answer_mistakes, script_parser
 
 PAIRS = {
     "arms": [
@@ -43,13 +43,14 @@ def _compare(options, default):
 
     data = read_dataset(options.data, folds=options.folds, target=options.target)
 
-    from experiments.harness import files, tables
+    from experiments.harness import files
+    from experiments.harness import store as tables
 
     files.check_folder(options.results)
 
     from experiments.arms import ARMS
     from experiments.harness.errors import InputError
-    from experiments.harness.run import cross_validate_arm
+    from experiments.harness.runner import cross_validate_arm
 
     there = list(tables.read_arms(options.results))
     if there:  # the others are to match them
@@ -73,7 +74,7 @@ def _compare(options, default):
 
 def _check_data(options, record, data):
     """Make sure that tables are of the data in use."""
-    from experiments.harness import tables
+    from experiments.harness import store as tables
     from experiments.harness.errors import InputError
 
     if tables.data_identity(record) != tables.data_identity({"data": data.origin()}):
@@ -88,8 +89,8 @@ def _compare_tables(options, data):
     import pandas as pd
 
     from experiments.arms import ARMS
-    from experiments.harness import tables
-    from experiments.harness.comparison import check_comparable, compare_pairs
+    from experiments.foldstack.comparison import check_comparable, compare_pairs
+    from experiments.harness import store as tables
     from experiments.harness.provenance import provenance
 
     arms = {name: tables.read_arm(options.results, name) for name in ARMS}
@@ -139,7 +140,7 @@ def _score_context(data, record):
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    from experiments.harness.cross_validation import repeated_splits
+    from experiments.foldstack.cross_validation import repeated_splits
 
     splits = repeated_splits(
         data.X, data.y, folds=record["folds"], repeats=record["repeats"], seed=record["seed"]
@@ -166,7 +167,7 @@ def _score_context(data, record):
 
 def _compare_remedies(remedies, arms):
     """Compare each remedy with the baseline and with the hidden arm that it is to mend."""
-    from experiments.harness.comparison import compare_pairs
+    from experiments.foldstack.comparison import compare_pairs
     from experiments.hidden import SETTINGS as HIDDEN
 
     unchanged = HIDDEN["learning_rate"], remedies["epochs"].min()

@@ -8,7 +8,7 @@ control against hidden does.
     Control: 84.13% (7.35%)
 """
 
-from experiments.harness.run import run_arm
+from experiments.harness.runner import run_arm
 
 SETTINGS = {
     "hidden_units": (60, 30),

@@ -11,7 +11,7 @@ predicting, and to average over many passes (Monte Carlo dropout)?
     ...
 """
 
-from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
+from experiments.harness.cli import add_experiment_options, answer_mistakes, script_parser
 from experiments.hidden import SETTINGS as HIDDEN
 
 PASSES = 1000
@@ -31,17 +31,18 @@ def _evaluation(options):
 
     data = read_dataset(options.data, folds=options.folds, target=options.target)
 
-    from experiments.harness import files, tables
+    from experiments.harness import files
+    from experiments.harness import store as tables
 
     files.check_folder(options.results)
 
     import pandas as pd
 
-    from experiments.harness.comparison import compare
-    from experiments.harness.cross_validation import cross_validate, repeated_splits
-    from experiments.harness.pipeline import build_pipeline
+    from experiments.foldstack.classifier import build_pipeline
+    from experiments.foldstack.comparison import compare
+    from experiments.foldstack.cross_validation import cross_validate, repeated_splits
     from experiments.harness.progress import progress_bar
-    from experiments.harness.run import check_finite, fold_columns, record_of
+    from experiments.harness.runner import check_finite, fold_columns, record_of
 
     splits = repeated_splits(
         data.X, data.y, folds=options.folds, repeats=options.repeats, seed=options.seed
@@ -77,7 +78,7 @@ def _evaluation(options):
     frames = {"evaluation-folds": folds, "evaluation-outputs": outputs, "evaluation": table}
     path = tables.write_tables(options.results, frames, record)
 
-    from experiments.harness.report import evaluation_words
+    from experiments.reporting.pages import evaluation_words
 
     for line in evaluation_words(options.results):
         print(line)
@@ -94,7 +95,7 @@ def _observe(network, rows):
     import numpy as np
     import pandas as pd
 
-    from experiments.harness.backend import keras
+    from experiments.foldstack.backend import keras
 
     still = np.stack([network(rows, training=False).numpy()[:, 0] for _ in range(100)])
     many = np.repeat(rows, PASSES, axis=0)  # a mask is drawn for every row of a batch

@@ -5,7 +5,7 @@ $ make figures
   ...
 """
 
-from experiments.harness.options import (
+from experiments.harness.cli import (
     ALL_BUT_RESULTS,
     add_experiment_options,
     answer_mistakes,
@@ -29,8 +29,9 @@ def _draw(results):
 
 
 def _draw_all(results):
-    from experiments.harness import figures, tables
-    from experiments.harness.comparison import check_together
+    from experiments.foldstack.comparison import check_together
+    from experiments.harness import store as tables
+    from experiments.reporting import plots as figures
 
     check_together(results)
     arms = tables.read_arms(results)

@@ -8,7 +8,7 @@ baseline is not the work of dropout alone.
     Hidden: 83.93% (6.73%)
 """
 
-from experiments.harness.run import run_arm
+from experiments.harness.runner import run_arm
 
 SETTINGS = {
     "hidden_units": (60, 30),

@@ -10,13 +10,13 @@ by name; other columns of a table with a header are left alone.
 
 from pathlib import Path
 
-from experiments.harness.errors import InputError
-from experiments.harness.options import (
+from experiments.harness.cli import (
     ALL_BUT_RESULTS,
     add_experiment_options,
     answer_mistakes,
     script_parser,
 )
+from experiments.harness.errors import InputError
 
 
 def main(argv=None):
@@ -33,11 +33,12 @@ def main(argv=None):
 
 
 def _predict(options):
-    from experiments.harness.takeaway import read_network
+    from experiments.foldstack.export import read_network
 
     content, labels = read_network(options.model)
 
-    from experiments.harness import files, tables
+    from experiments.harness import files
+    from experiments.harness import store as tables
     from experiments.harness.dataset import read_rows
 
     X, lines, sha256 = read_rows(options.data, labels["features"])
@@ -48,8 +49,8 @@ def _predict(options):
     import numpy as np
     import pandas as pd
 
+    from experiments.foldstack.export import load_network, predict
     from experiments.harness.provenance import provenance
-    from experiments.harness.takeaway import load_network, predict
 
     network = load_network(content, options.model)
     if network.input_shape[-1] != X.shape[1]:

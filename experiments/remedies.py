@@ -10,7 +10,7 @@ baseline.
     learning rate 0.01: 84.56% after 300, 84.23% after 600, ... epochs
 """
 
-from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
+from experiments.harness.cli import add_experiment_options, answer_mistakes, script_parser
 from experiments.hidden import SETTINGS as HIDDEN
 
 LEARNING_RATES = (0.01, 0.03, 0.1)
@@ -30,14 +30,15 @@ def _remedies(options):
 
     data = read_dataset(options.data, folds=options.folds, target=options.target)
 
-    from experiments.harness import files, tables
+    from experiments.harness import files
+    from experiments.harness import store as tables
 
     files.check_folder(options.results)
 
-    from experiments.harness.cross_validation import cross_validate, repeated_splits
-    from experiments.harness.pipeline import build_pipeline
+    from experiments.foldstack.classifier import build_pipeline
+    from experiments.foldstack.cross_validation import cross_validate, repeated_splits
     from experiments.harness.progress import progress_bar
-    from experiments.harness.run import check_finite, fold_columns, record_of
+    from experiments.harness.runner import check_finite, fold_columns, record_of
 
     import pandas as pd  # isort: skip
 

@@ -8,13 +8,13 @@ $ make report
 
 from pathlib import Path
 
-from experiments.harness.errors import InputError
-from experiments.harness.options import (
+from experiments.harness.cli import (
     ALL_BUT_RESULTS,
     add_experiment_options,
     answer_mistakes,
     script_parser,
 )
+from experiments.harness.errors import InputError
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -37,9 +37,10 @@ def _report(results):
 def _write_all(results):
     import pandas as pd
 
-    from experiments.harness import report, tables
-    from experiments.harness.claims import settle, settle_tips
-    from experiments.harness.comparison import check_together
+    from experiments.foldstack.comparison import check_together
+    from experiments.harness import store as tables
+    from experiments.reporting import pages as report
+    from experiments.reporting.claims import settle, settle_tips
 
     report.check_tables(results)
     check_together(results)

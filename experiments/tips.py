@@ -16,7 +16,7 @@ Interrupted, it goes on where it stopped when it is run again.
 from itertools import product
 
 from experiments.control import SETTINGS as CONTROL
-from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
+from experiments.harness.cli import add_experiment_options, answer_mistakes, script_parser
 from experiments.hidden import SETTINGS as HIDDEN
 
 RATES = (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -124,15 +124,16 @@ def _tips(options):
 
     data = read_dataset(options.data, folds=options.folds, target=options.target)
 
-    from experiments.harness import files, tables
+    from experiments.harness import files
+    from experiments.harness import store as tables
 
     files.check_folder(options.results)
 
     import pandas as pd
 
-    from experiments.harness.claims import mark_untrained, settle_tips
-    from experiments.harness.comparison import compare_pairs
+    from experiments.foldstack.comparison import compare_pairs
     from experiments.harness.sweep import summarise_settings, sweep
+    from experiments.reporting.claims import mark_untrained, settle_tips
 
     settings = []  # each once, whatever the number of tips that it is part of
     for _, one in (row for rows in TIPS.values() for row in rows):

@@ -21,13 +21,13 @@ trained on all of them and written as a network to take along.
 import tomllib
 from pathlib import Path
 
-from experiments.harness.errors import InputError
-from experiments.harness.options import (
+from experiments.harness.cli import (
     add_experiment_options,
     answer_mistakes,
     script_parser,
     whole,
 )
+from experiments.harness.errors import InputError
 
 MODEL = "mlp__model__"
 SPACE = {
@@ -73,18 +73,19 @@ def _tune(options):
 
     import numpy as np
 
-    from experiments.harness import files, tables
+    from experiments.harness import files
+    from experiments.harness import store as tables
 
     files.check_folder(options.results)
 
-    from experiments.harness.cluster import computing_on
-    from experiments.harness.pipeline import build_pipeline
+    from experiments.foldstack.classifier import build_pipeline
+    from experiments.foldstack.cluster import computing_on
+    from experiments.foldstack.export import check_packed, pack_network
+    from experiments.foldstack.model_selection import draw_candidates, refit
+    from experiments.foldstack.nested import check_candidates, nested_cross_validate, nested_splits
     from experiments.harness.progress import progress_bar
-    from experiments.harness.report import tuning_words
-    from experiments.harness.run import record_of
-    from experiments.harness.search import draw_candidates, refit
-    from experiments.harness.takeaway import check_packed, pack_network
-    from experiments.harness.tuning import check_candidates, nested_cross_validate, nested_splits
+    from experiments.harness.runner import record_of
+    from experiments.reporting.pages import tuning_words
 
     pipeline = build_pipeline({}, epochs=options.epochs, random_state=options.seed)
     without = options.candidates // 3 if options.space is None else 0

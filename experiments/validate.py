@@ -19,8 +19,8 @@ It takes 10 to 30 minutes on 2 cores, nearly all of it the tutorial's way.
 
 import sys
 
+from experiments.harness.cli import add_experiment_options, answer_mistakes, script_parser
 from experiments.harness.errors import InputError
-from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
 
 STACKED_SEEDS = 10
 GRID = {
@@ -62,11 +62,11 @@ def _validate_engines(options, data):
     import pandas as pd
 
     from experiments.arms import ARMS
-    from experiments.harness import tables
-    from experiments.harness.cross_validation import cross_validate, repeated_splits
-    from experiments.harness.pipeline import build_pipeline
+    from experiments.foldstack.classifier import build_pipeline
+    from experiments.foldstack.cross_validation import cross_validate, repeated_splits
+    from experiments.harness import store as tables
     from experiments.harness.progress import progress_bar
-    from experiments.harness.run import record_of
+    from experiments.harness.runner import record_of
 
     splits = repeated_splits(
         data.X, data.y, folds=options.folds, repeats=options.repeats, seed=options.seed
@@ -114,12 +114,12 @@ def _validate_search(options, data):
     import pandas as pd
     from sklearn.model_selection import GridSearchCV
 
-    from experiments.harness import tables
-    from experiments.harness.cross_validation import repeated_splits
-    from experiments.harness.pipeline import build_pipeline
-    from experiments.harness.run import record_of
-    from experiments.harness.search import StackedSearchCV
-    from experiments.harness.statistics import holm, t_estimate
+    from experiments.foldstack.classifier import build_pipeline
+    from experiments.foldstack.cross_validation import repeated_splits
+    from experiments.foldstack.model_selection import StackedSearchCV
+    from experiments.foldstack.statistics import holm, t_estimate
+    from experiments.harness import store as tables
+    from experiments.harness.runner import record_of
 
     splits = repeated_splits(data.X, data.y, folds=options.folds, repeats=1, seed=options.seed)
 

@@ -24,8 +24,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from experiments.harness.cli import add_experiment_options, answer_mistakes, script_parser
 from experiments.harness.errors import InputError
-from experiments.harness.options import add_experiment_options, answer_mistakes, script_parser
 
 # Each script, the table whose record tells its options, and all that it makes.
 RUNS = {
@@ -68,7 +68,8 @@ def _runs(text):
 
 
 def _verify(options):
-    from experiments.harness import files, tables
+    from experiments.harness import files
+    from experiments.harness import store as tables
     from experiments.harness.dataset import read_dataset
     from experiments.harness.verification import SAME, judge, judgeable
 

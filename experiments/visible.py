@@ -8,7 +8,7 @@ momentum here, so a difference from the baseline is not the work of dropout alon
     Visible: 85.96% (7.32%)
 """
 
-from experiments.harness.run import run_arm
+from experiments.harness.runner import run_arm
 
 SETTINGS = {
     "hidden_units": (60, 30),

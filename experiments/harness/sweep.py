@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from experiments.harness import tables
-from experiments.harness.backend import keras
-from experiments.harness.cluster import computing_on
-from experiments.harness.cross_validation import cross_validate, repeated_splits
+from experiments.foldstack.backend import keras
+from experiments.foldstack.classifier import build_pipeline
+from experiments.foldstack.cluster import computing_on
+from experiments.foldstack.cross_validation import cross_validate, repeated_splits
+from experiments.foldstack.network import build_network
+from experiments.harness import store as tables
 from experiments.harness.dataset import Dataset
 from experiments.harness.files import locked
-from experiments.harness.model import build_network
-from experiments.harness.pipeline import build_pipeline
 from experiments.harness.progress import progress_bar
-from experiments.harness.run import fold_columns, record_of
+from experiments.harness.runner import fold_columns, record_of
 
 
 def sweep(

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
-from experiments.harness.statistics import holm, t_estimate
-from experiments.harness.tables import ARMS
+from experiments.foldstack.statistics import holm, t_estimate
+from experiments.harness.store import ARMS
 
 ALPHA = 0.001  # a table is different below this p, corrected for its settings and scores
 FEW = 10  # folds that a test needs at least

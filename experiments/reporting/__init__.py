@@ -1,0 +1,1 @@
+"""Turn result tables into findings, words, figures and pages."""
