@@ -1,6 +1,6 @@
 """Benchmark: how long whole processes take, the tutorial's way against all folds together.
 
-Each row is a process of its own, started here one after another on an idle machine:
+Each row is a process of its own, started one after another on an idle machine:
 
 - *tutorial*: the tutorial's own code, scikeras' classifier in a pipeline under
   `cross_val_score`, in one process with TensorFlow's own threads;
@@ -9,133 +9,77 @@ Each row is a process of its own, started here one after another on an idle mach
 - *MLPClassifier*: scikit-learn's network of the same shape, folds over all cores;
 - *stacked*: all folds together, also 1,000 networks, and a table of 100,000 rows.
 
-Rows marked as extrapolated are the row of 10 networks with its training ten times as long,
-the start counted once: that way trains one network after another. The short ones are run
-three times, the median counts.
+Extrapolated rows are the row of 10 networks with ten times its training time, the start counted
+once: that way trains one network after another. Short runs are repeated three times, and the
+median counts. The peak memory is measured on Linux and macOS only.
 
     $ make benchmark
 """
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
-import time
-from argparse import SUPPRESS
 from pathlib import Path
 
-from experiments.harness.cli import add_experiment_options, answer_mistakes, script_parser
+import numpy as np
+import pandas as pd
 
-REPOSITORY = Path(__file__).parents[1]
+from experiments.harness import store
+from experiments.harness.cli import parse, run_command
+from experiments.harness.dataset import read_dataset
+from experiments.harness.files import check_folder
+from experiments.harness.provenance import machine, provenance
+from experiments.harness.timing import time_process
+
 CORES = os.cpu_count()
 
 
 def main(argv=None):
     """Run and time the processes."""
-    parser = script_parser("benchmark", __doc__)
-    add_experiment_options(
-        parser, ("repeats", "folds", "jobs", "scheduler", "target", "engine", "curves", "verbose")
-    )
-    for used_by_itself in ("--only", "--networks", "--jobs"):
-        parser.add_argument(used_by_itself, help=SUPPRESS)
-    options = parser.parse_args(argv)
-    action = _time_scikit_learn if options.only else _benchmark
-    answer_mistakes("benchmark", lambda: action(options))
+    options = parse("benchmark", __doc__, argv)
+    run_command("benchmark", lambda: benchmark(options))
 
 
-def _benchmark(options):
-    from experiments.harness.dataset import read_dataset
-
+def benchmark(options):
+    """Time every way of training, and write the table."""
     read_dataset(options.data, folds=10)
-
-    from experiments.harness import files
-    from experiments.harness import store as tables
-
-    files.check_folder(options.results)
-
-    import pandas as pd
-
-    from experiments.harness.provenance import machine, provenance
-
-    common = [f"--seed={options.seed}", f"--epochs={options.epochs}"]
-    arm = ["experiments.baseline", f"--data={options.data.absolute()}", *common]
-    threads = {"TF_NUM_INTRAOP_THREADS": str(CORES)}
-
-    def other(way, jobs, networks=10):
-        only = [f"--only={way}", f"--jobs={jobs}", f"--networks={networks}"]
-        return ["experiments.benchmark", f"--data={options.data.absolute()}", *common, *only]
+    check_folder(options.results)
+    common = [f"--data={options.data.absolute()}", f"--seed={options.seed}"]
+    common.append(f"--epochs={options.epochs}")
+    tutorial = ["experiments.harness.tutorial_peer", *common]
+    arm = ["experiments.baseline", *common]
 
     rows = [
-        _process("tutorial", 10, 1, other("tutorial", 1), environment=threads),
-        _process("tutorial, all cores", 10, CORES, other("tutorial", CORES)),
+        time_process("tutorial", 10, 1, tutorial),
+        time_process("tutorial, all cores", 10, CORES, tutorial),
     ]
-    rows += [_ten_times(row) for row in rows]
-    command = [*arm, "--engine=scikit-learn", "--repeats=1"]
+    rows += [ten_times(row) for row in rows]
+    one_repeat = [*arm, "--engine=scikit-learn", "--repeats=1"]
     rows += [
-        _process("scikit-learn engine", 10, 1, [*command, "--jobs=1"]),
-        _process("scikit-learn engine, all cores", 10, CORES, [*command, f"--jobs={CORES}"]),
+        time_process("scikit-learn engine", 10, 1, one_repeat),
+        time_process("scikit-learn engine, all cores", 10, CORES, one_repeat),
     ]
-    for networks, times in ((10, 3), (100, 1)):
-        command = other("mlp", CORES, networks)
-        rows.append(_process("MLPClassifier, all cores", networks, CORES, command, times=times))
+    for repeats, times in ((1, 3), (10, 1)):
+        command = ["experiments.harness.peers", *common, f"--repeats={repeats}"]
+        rows.append(time_process("MLPClassifier, all cores", 10 * repeats, CORES, command, times))
     for repeats, times in ((1, 3), (10, 3), (100, 1)):
-        rows.append(
-            _process("stacked", 10 * repeats, CORES, [*arm, f"--repeats={repeats}"], times=times)
-        )
+        command = [*arm, f"--repeats={repeats}"]
+        rows.append(time_process("stacked", 10 * repeats, CORES, command, times))
     for script in ("visible", "hidden"):
-        command = [f"experiments.{script}", *arm[1:], "--repeats=10"]
-        rows.append(_process(f"stacked, {script}", 100, CORES, command, times=3))
+        command = [f"experiments.{script}", *common, "--repeats=10"]
+        rows.append(time_process(f"stacked, {script}", 100, CORES, command, 3))
     with tempfile.TemporaryDirectory() as folder:
         large = Path(folder) / "large.csv"
-        _write_large_table(large)
+        write_large_table(large)
         command = ["experiments.baseline", f"--data={large}", "--repeats=1", "--epochs=2"]
-        rows.append(_process("stacked, 100,000 rows, 2 epochs", 10, CORES, command))
+        rows.append(time_process("stacked, 100,000 rows, 2 epochs", 10, CORES, command))
 
-    record = {
-        "epochs": options.epochs,
-        "machine": machine(),
-        "matrix_product_gflops_per_core": round(_matrix_product_rate(), 1),
-    } | provenance()
-    path = tables.write_table(options.results, "benchmark", pd.DataFrame(rows), record)
+    metadata = {"epochs": options.epochs, "machine": machine()} | provenance()
+    path = store.write_tables(options.results, {"benchmark": pd.DataFrame(rows)}, metadata)
     print(f"  written:   {path}")
 
 
-def _process(way, networks, jobs, command, *, times=1, environment=()):
-    """Run a script as a process of its own; gives a row of the table."""
-    runs = []
-    for _ in range(times):
-        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as errors:
-            started = time.perf_counter()
-            process = subprocess.Popen(
-                [sys.executable, "-m", *command, f"--results={folder}"],
-                cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=errors,
-                env=os.environ | dict(environment),
-            )  # fmt: skip
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)  # it need not wait again
-            seconds = time.perf_counter() - started
-            if status:
-                errors.seek(0)
-                sys.exit(f"benchmark: {' '.join(command)} failed:\n{errors.read().decode()}")
-            records = [json.loads(path.read_text()) for path in Path(folder).glob("*.json")]
-        (parts,) = (record["seconds"] for record in records if "seconds" in record)
-        training = parts["training"] + parts.get("building", 0)
-        runs.append((seconds, training, usage.ru_maxrss / 1024))
-    seconds, training, memory = sorted(runs)[len(runs) // 2]
-    print(f"{way}, {networks} networks: {seconds:.1f} s, training {training:.2f} s", flush=True)
-    return {
-        "way": way,
-        "networks": networks,
-        "jobs": jobs,
-        "process_seconds": round(seconds, 2),
-        "training_seconds": round(training, 2),
-        "peak_memory_mib": round(memory),
-        "extrapolated": 0,
-    }
-
-
-def _ten_times(row):
+def ten_times(row):
+    """Extrapolate a row of 10 networks to 100."""
     return row | {
         "networks": 10 * row["networks"],
         "process_seconds": round(row["process_seconds"] + 9 * row["training_seconds"], 2),
@@ -144,77 +88,12 @@ def _ten_times(row):
     }
 
 
-def _time_scikit_learn(options):
-    """Cross-validate the tutorial's classifier, or scikit-learn's own, as a user would."""
-    import warnings
-
-    from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
-    from sklearn.neural_network import MLPClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    from experiments.baseline import SETTINGS
-    from experiments.harness.dataset import read_dataset
-
-    data = read_dataset(options.data, folds=10)
-    if options.only == "tutorial":
-        from experiments.foldstack.network import build_network  # first: it quietens TensorFlow
-
-        # isort: split
-        from scikeras.wrappers import KerasClassifier
-
-        classifier = KerasClassifier(
-            build_network, epochs=options.epochs, batch_size=16, verbose=0,
-            **{f"model__{name}": value for name, value in SETTINGS.items()},
-        )  # fmt: skip
-    else:
-        classifier = MLPClassifier(
-            SETTINGS["hidden_units"], solver="sgd", learning_rate_init=SETTINGS["learning_rate"],
-            momentum=SETTINGS["momentum"], nesterovs_momentum=False, alpha=0, batch_size=16,
-            max_iter=options.epochs, n_iter_no_change=options.epochs + 1,
-            random_state=options.seed,
-        )  # fmt: skip
-    warnings.simplefilter("ignore")  # that it has not converged
-    os.environ["PYTHONWARNINGS"] = "ignore"
-    folds = RepeatedStratifiedKFold(
-        n_splits=10, n_repeats=int(options.networks) // 10, random_state=options.seed
-    )
-    started = time.perf_counter()
-    cross_val_score(
-        make_pipeline(StandardScaler(), classifier), data.X, data.y == "R", cv=folds,
-        n_jobs=int(options.jobs),
-    )  # fmt: skip
-    seconds = {"training": time.perf_counter() - started}
-    (options.results / "seconds.json").write_text(json.dumps({"seconds": seconds}))
-
-
-def _write_large_table(path, rows=100_000, columns=60):
-    import numpy as np
-
+def write_large_table(path, n_rows=100_000, n_features=60):
+    """Write a CSV of random numbers with a class that depends on three of them."""
     generator = np.random.default_rng(0)
-    X = generator.normal(size=(rows, columns)).round(4)
+    X = generator.normal(size=(n_rows, n_features)).round(4)
     labels = np.where(X[:, :3].sum(axis=1) > 0, "R", "M")
-    with open(path, "w") as file:
-        for row, label in zip(X.tolist(), labels, strict=True):
-            file.write(",".join(map(str, row)) + f",{label}\n")
-
-
-def _matrix_product_rate():
-    """Measure one core's float32 GFLOP/s at the largest product of a step of 50 copies."""
-    from experiments.foldstack.backend import tf
-
-    rows, kernels = tf.random.normal((50, 16, 60)), tf.random.normal((50, 60, 60)) / 8
-    chain = tf.function(
-        lambda: tf.while_loop(
-            lambda i, _: i < 2000,
-            lambda i, product: (i + 1, tf.matmul(product, kernels)),
-            (0, rows),
-        )
-    )
-    chain()
-    started = time.perf_counter()
-    chain()
-    return 2000 * 2 * 50 * 16 * 60 * 60 / (time.perf_counter() - started) / 1e9
+    pd.DataFrame(X).assign(label=labels).to_csv(path, header=False, index=False)
 
 
 if __name__ == "__main__":

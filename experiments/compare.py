@@ -1,22 +1,31 @@
-"""Compare: is an arm better than another, on these returns and for new ones?
+"""Compare: is an arm better than another, on this dataset and on new data?
 
-Runs the arms that have no results yet, with the options of those that have. Then every
-pair is compared fold by fold, two questions apart: *on these 208 returns*, averaged over
-splits and seeds (more repeats sharpen the answer), and *for new returns* (they cannot; 208
-rows decide). A verdict is better or worse where p < 0.05 after Holm's correction over the
-family of pairs.
+Runs the arms that have no results yet, with the options of those that have. Then every pair is
+compared fold by fold, answering two questions: *on this dataset*, averaged over splits and
+seeds (more repeats sharpen the answer), and *on new data* (more repeats do not; 208 rows are
+few). A verdict is better or worse where p < 0.05 after Holm's correction over the family of
+pairs.
 
-For context, on the same splits: always guessing the commoner class, and scikit-learn's
-support vector machine (RBF kernel, default settings).
+For context, on the same splits: always predicting the majority class, and scikit-learn's
+support vector machine (RBF kernel, default parameters).
 
     $ make compare
     visible against baseline: +0.4 points
-      on these 208 rows   -0.5 to  +1.2   too close to call
-      for new rows        -4.9 to  +5.6   too close to call
+      on this dataset   -0.5 to  +1.2   too close to call
+      on new data       -4.9 to  +5.6   too close to call
     ...
 """
 
-from experiments.harness.cli import add_experiment_options, answer_mistakes, script_parser
+import pandas as pd
+
+from experiments.arms import ARMS, HIDDEN
+from experiments.harness import store
+from experiments.harness.context import score_references
+from experiments.harness.errors import InputError
+from experiments.harness.files import locked
+from experiments.harness.paired import check_comparable, compare_pairs
+from experiments.harness.runner import Run, check_arm, cross_validate_arm, run
+from experiments.harness.settings import default
 
 PAIRS = {
     "arms": [
@@ -28,148 +37,86 @@ PAIRS = {
     ],
     "context": [(arm, "svc") for arm in ("baseline", "visible", "hidden", "control")],
 }
+SHARED_OPTIONS = ("repeats", "folds", "epochs", "seed", "engine")
 
 
 def main(argv=None):
     """Compare the arms."""
-    parser = script_parser("compare", __doc__)
-    add_experiment_options(parser)
-    options = parser.parse_args(argv)
-    answer_mistakes("compare", lambda: _compare(options, parser.get_default))
+    run("compare", __doc__, compare_arms, argv, check=adopt_options)
 
 
-def _compare(options, default):
-    from experiments.harness.dataset import read_dataset
-
-    data = read_dataset(options.data, folds=options.folds, target=options.target)
-
-    from experiments.harness import files
-    from experiments.harness import store as tables
-
-    files.check_folder(options.results)
-
-    from experiments.arms import ARMS
-    from experiments.harness.errors import InputError
-    from experiments.harness.runner import cross_validate_arm
-
-    there = list(tables.read_arms(options.results))
-    if there:  # the others are to match them
-        record = tables.read_record(options.results, there[0])
-        for key in ("repeats", "folds", "epochs", "seed", "engine"):
-            if getattr(options, key) not in (default(key), record[key]):
+def adopt_options(this):
+    """Take the options from the arms that have results, so that the others match them."""
+    options = this.options
+    if present := list(store.read_arms(this.results)):
+        metadata = store.read_metadata(this.results, present[0])
+        for key in SHARED_OPTIONS:
+            if getattr(options, key) not in (default("compare", key), metadata[key]):
                 raise InputError(
-                    f"{options.results / there[0]}.csv has {key} {record[key]}, not "
+                    f"{this.results / present[0]}.csv has {key} {metadata[key]}, not "
                     f"{getattr(options, key)}; run the arms again, or compare without --{key}"
                 )
-            setattr(options, key, record[key])
-        _check_data(options, record, data)
+            setattr(options, key, metadata[key])
+        check_dataset(this, metadata)
     if options.repeats < 2:
         raise InputError("a comparison needs at least 2 repeats")
-    for name, settings in ARMS.items():
-        if name not in there:
-            cross_validate_arm(name, settings, options)
-    with files.locked(options.results):
-        _compare_tables(options, data)
 
 
-def _check_data(options, record, data):
-    """Make sure that tables are of the data in use."""
-    from experiments.harness import store as tables
-    from experiments.harness.errors import InputError
-
-    if tables.data_identity(record) != tables.data_identity({"data": data.origin()}):
+def check_dataset(this, metadata):
+    """Check that tables were computed from the dataset in use."""
+    in_use = {"data": this.data.origin()}
+    if store.dataset_fingerprint(metadata) != store.dataset_fingerprint(in_use):
         raise InputError(
-            f"the tables in {options.results} are not of {options.data}; "
-            "say of which with --data, or run the arms again"
+            f"the tables in {this.results} were not computed from {this.options.data}; name "
+            "their dataset with --data, or run the arms again"
         )
 
 
-def _compare_tables(options, data):
-    """Compare the arms as they are, and write what comes out."""
-    import pandas as pd
+def compare_arms(this):
+    """Run the missing arms, compare all pairs, write and print the comparison."""
+    present = store.read_arms(this.results)
+    for name in [name for name in ARMS if name not in present]:
+        arm = Run(name, this.options)
+        check_arm(arm)
+        cross_validate_arm(arm, ARMS[name])
+    with locked(this.results):
+        write_comparison(this)
 
-    from experiments.arms import ARMS
-    from experiments.foldstack.comparison import check_comparable, compare_pairs
-    from experiments.harness import store as tables
-    from experiments.harness.provenance import provenance
 
-    arms = {name: tables.read_arm(options.results, name) for name in ARMS}
-    records = {name: tables.read_record(options.results, name) for name in ARMS}
-    check_comparable(records)
-    record = records["baseline"]
-    _check_data(options, record, data)
-
-    context = _score_context(data, record)
-    arms |= dict(list(context.groupby("experiment")))
-    families = [compare_pairs(arms, pairs).assign(family=family) for family, pairs in PAIRS.items()]
-    if (options.results / "remedies.csv").exists():
-        remedies = tables.read_table(options.results, "remedies")
-        check_comparable(
-            {"baseline": record, "remedies": tables.read_record(options.results, "remedies")},
-            but=["the number of epochs"],
-        )
-        families += _compare_remedies(remedies, arms)
-
-    origin = {key: record[key] for key in ("repeats", "folds", "epochs", "seed", "data",
-                                           "splits_sha256", "engine", "versions")}  # fmt: skip
-    origin["commit"] = provenance()["commit"]
-    origin["tables"] = {
-        name: checksum
-        for name in (*ARMS, "remedies")
-        if (checksum := tables.checksum(options.results, name))
-    }
+def write_comparison(this):
+    """Compare the tables as they are now."""
+    arms = store.read_arms(this.results)
+    metadata = {name: store.read_metadata(this.results, name) for name in ARMS}
+    check_comparable(metadata)
+    check_dataset(this, metadata["baseline"])
+    context = score_references(
+        this.data.X, this.data.y, this.splits, n_folds=this.options.folds
+    )
+    tables = arms | dict(list(context.groupby("experiment")))
+    families = [
+        compare_pairs(tables, pairs).assign(family=family) for family, pairs in PAIRS.items()
+    ]
+    if store.exists(this.results, "remedies"):
+        remedies = store.read_table(this.results, "remedies")
+        metadata["remedies"] = store.read_metadata(this.results, "remedies")
+        check_comparable(metadata, ignore=["the number of epochs"])
+        families += compare_remedies(remedies, arms)
     comparison = pd.concat(families, ignore_index=True)
     comparison.insert(0, "family", comparison.pop("family"))
-    frames = {"context": context, "comparison": comparison}
-    path = tables.write_tables(options.results, frames, origin)
+    checksums = {name: store.checksum(this.results, name) for name in metadata}
+    path = this.write({"context": context, "comparison": comparison}, tables=checksums)
     for row in comparison[comparison["family"].isin(PAIRS)].itertuples():
         print(f"{row.first} against {row.second}: {row.difference:+.1f} points")
-        print(f"  on these {len(data.y)} rows  {row.these_low:+5.1f} to {row.these_high:+5.1f}"
-              f"   {row.these_verdict}")  # fmt: skip
-        print(f"  for new rows       {row.new_low:+5.1f} to {row.new_high:+5.1f}"
-              f"   {row.new_verdict}")  # fmt: skip
+        for label, low, high, verdict in (
+            ("on this dataset", row.dataset_low, row.dataset_high, row.dataset_verdict),
+            ("on new data", row.new_data_low, row.new_data_high, row.new_data_verdict),
+        ):
+            print(f"  {label:15}  {low:+5.1f} to {high:+5.1f}   {verdict}")
     print(f"  written:   {path}")
 
 
-def _score_context(data, record):
-    """Score the majority class and a support vector machine on the arms' splits."""
-    import pandas as pd
-    from sklearn.dummy import DummyClassifier
-    from sklearn.model_selection import cross_validate
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC
-
-    from experiments.foldstack.cross_validation import repeated_splits
-
-    splits = repeated_splits(
-        data.X, data.y, folds=record["folds"], repeats=record["repeats"], seed=record["seed"]
-    )
-    number = pd.RangeIndex(len(splits))
-    estimators = {
-        "majority": DummyClassifier(strategy="most_frequent"),
-        "svc": make_pipeline(StandardScaler(), SVC(kernel="rbf")),
-    }
-    return pd.concat(
-        pd.DataFrame(
-            {
-                "experiment": name,
-                "repeat": number // record["folds"] + 1,
-                "fold": number % record["folds"] + 1,
-                "n_train": [len(train) for train, _ in splits],
-                "n_test": [len(test) for _, test in splits],
-                "accuracy": cross_validate(estimator, data.X, data.y, cv=splits)["test_score"],
-            }
-        )
-        for name, estimator in estimators.items()
-    )
-
-
-def _compare_remedies(remedies, arms):
-    """Compare each remedy with the baseline and with the hidden arm that it is to mend."""
-    from experiments.foldstack.comparison import compare_pairs
-    from experiments.hidden import SETTINGS as HIDDEN
-
+def compare_remedies(remedies, arms):
+    """Compare each remedy with the baseline, and with the hidden arm that it should improve."""
     unchanged = HIDDEN["learning_rate"], remedies["epochs"].min()
     settings = {
         f"hidden, learning rate {rate:g}, {epochs} epochs": rows

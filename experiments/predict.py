@@ -1,61 +1,46 @@
 """Predict: class and probability for every row of a table, by a network of `make tune`.
 
-The table has the columns that the network was tuned on, in that order or, with a header,
-by name; other columns of a table with a header are left alone.
+The table has the columns that the network was tuned on, in that order or, with a header, by
+name; other columns of a table with a header are ignored.
 
     $ make predict MODEL=results/tuned.keras DATA=new.csv
     yes 12, no 8
       written:   results/predictions.csv
 """
 
-from pathlib import Path
+import hashlib
 
-from experiments.harness.cli import (
-    ALL_BUT_RESULTS,
-    add_experiment_options,
-    answer_mistakes,
-    script_parser,
-)
+import numpy as np
+import pandas as pd
+
+from experiments import foldstack
+from experiments.harness import store
+from experiments.harness.cli import parse, run_command
+from experiments.harness.dataset import read_rows
 from experiments.harness.errors import InputError
+from experiments.harness.files import check_folder
+from experiments.harness.provenance import provenance
+from experiments.harness.network_file import read_network_file
+from experiments.harness.tensorflow import start_tensorflow
 
 
 def main(argv=None):
     """Predict."""
-    parser = script_parser("predict", __doc__)
-    leave_out = [name for name in ALL_BUT_RESULTS if name != "data"]
-    add_experiment_options(parser, leave_out=leave_out)
-    parser.add_argument(
-        "--model", type=Path, default=Path("results/tuned.keras"), metavar="FILE",
-        help="a network of make tune (default: %(default)s)",
-    )  # fmt: skip
-    options = parser.parse_args(argv)
-    answer_mistakes("predict", lambda: _predict(options))
+    options = parse("predict", __doc__, argv)
+    run_command("predict", lambda: predict(options))
 
 
-def _predict(options):
-    from experiments.foldstack.export import read_network
-
-    content, labels = read_network(options.model)
-
-    from experiments.harness import files
-    from experiments.harness import store as tables
-    from experiments.harness.dataset import read_rows
-
+def predict(options):
+    """Read the network and the rows, predict, write the predictions."""
+    content, labels = read_network_file(options.model)
     X, lines, sha256 = read_rows(options.data, labels["features"])
-    files.check_folder(options.results)
-
-    import hashlib
-
-    import numpy as np
-    import pandas as pd
-
-    from experiments.foldstack.export import load_network, predict
-    from experiments.harness.provenance import provenance
-
-    network = load_network(content, options.model)
-    if network.input_shape[-1] != X.shape[1]:
-        raise InputError(f"{options.model} is no network of `make tune`, or broken")
-    label, probability = predict(network, labels["classes"], X)
+    check_folder(options.results)
+    start_tensorflow()
+    try:
+        network = foldstack.load_network(content)
+        label, probability = foldstack.predict(network, labels["classes"], X)
+    except ValueError as error:
+        raise InputError(f"{options.model}: {error}") from error
     second = labels["classes"][1]
     if not np.isfinite(probability).all():
         line = lines[int(np.isfinite(probability).argmin())]
@@ -64,14 +49,11 @@ def _predict(options):
             "too far from those that it was trained on"
         )
     table = pd.DataFrame({"line": lines, "class": label, f"probability of {second}": probability})
-    record = {
-        "model": {
-            "file": options.model.name,
-            "sha256": hashlib.sha256(content).hexdigest(),
-        },
+    metadata = {
+        "model": {"file": options.model.name, "sha256": hashlib.sha256(content).hexdigest()},
         "data": {"file": options.data.name, "rows": len(X), "sha256": sha256},
     } | provenance()
-    path = tables.write_table(options.results, "predictions", table, record)
+    path = store.write_tables(options.results, {"predictions": table}, metadata)
     print(", ".join(f"{name} {number}" for name, number in table["class"].value_counts().items()))
     print(f"  written:   {path}")
 

@@ -1,4 +1,4 @@
-"""Read a table of numbers with a class column, and refuse what cannot be right."""
+"""Read and validate a table of numbers with a class column."""
 
 import csv
 import hashlib
@@ -13,29 +13,29 @@ import numpy as np
 from experiments.harness.errors import InputError
 
 MISSING = {"", "?", "na", "n/a", "nan", "null", "none"}
-NUMBERED = re.compile(r"column \d+")  # the names of columns that have none
+NUMBERED = re.compile(r"column \d+")  # the names given to columns without a name
 SMALLEST, LARGEST = 1e-30, 1e30  # of a column's numbers: what single precision can hold
 DELIMITERS = ("\t", ";", ",")  # the first of them that the first line has
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A binary classification table.
+    """A binary classification dataset.
 
     Attributes
     ----------
-    X : float64 array of shape (rows, features)
-    y : string array of shape (rows,)
+    X : float64 array of shape (n_samples, n_features)
+    y : string array of shape (n_samples,)
         Class labels.
     classes : tuple of two strings
         The labels, sorted; the second is the one whose probability a network predicts.
     features : tuple of strings
-        Names of the columns of X: the header's, or "column 1" and so on.
+        Names of the columns of X: those of the header, or "column 1" and so on.
     path : Path
     sha256 : str
-        Checksum of the file as it was read.
+        Checksum of the file.
     target : str or None
-        The class column as it was asked for; None is the last one.
+        The class column as given by the user; None is the last one.
     """
 
     X: np.ndarray
@@ -47,7 +47,7 @@ class Dataset:
     target: str | None = None
 
     def origin(self) -> dict:
-        """Say in a record which data it was."""
+        """Describe the dataset in metadata."""
         origin = {"file": self.path.name, "rows": len(self.y), "sha256": self.sha256}
         return origin if self.target is None else origin | {"target": self.target}
 
@@ -55,23 +55,22 @@ class Dataset:
 def read_dataset(path: Path, *, folds: int, target: str | None = None) -> Dataset:
     """Read a table of numbers with a class column, separated by commas, semicolons or tabs.
 
-    The first line is a header if one of its cells is `target`; or if outside the class column
-    one is text and none a number, and the class column's is no class of the rows below.
+    The first line is a header if one of its cells is `target`; or if, outside the class column,
+    it has text and no number, and its cell in the class column is not a class of other rows.
 
     Parameters
     ----------
     path : Path
     folds : int
-        Rows that every class must have at least.
+        Minimum number of rows of each class.
     target : str, optional
-        The class column, by its name in the header or its number from 1; the last one if
-        not given.
+        The class column, by its name in the header or its number from 1 (default: the last).
 
     Raises
     ------
     InputError
-        If the file cannot be read, a row or cell is wrong (named by line and column), the
-        labels are not two, or a class has fewer rows than there are folds.
+        If the file cannot be read, a row or cell is invalid (named by line and column), there
+        are not two classes, or a class has fewer rows than there are folds.
     """
     content, text = _read(path)
     lines, rows = _parse(path, text)
@@ -86,22 +85,22 @@ def read_dataset(path: Path, *, folds: int, target: str | None = None) -> Datase
 
 
 def read_rows(path: Path, features: Sequence[str]) -> tuple[np.ndarray, list[int], str]:
-    """Read the columns that a network was trained on, of a table with or without a class.
+    """Read the columns that a network was trained on.
 
-    Columns are found by their names, in any order and among others. Only where the network or
-    the table has no names do they count by their place; the table must be as wide then.
+    Columns are matched by name, in any order and among others. Without names in the network or
+    the table they are matched by position, and the table must have the same number of columns.
 
     Returns
     -------
-    X : float64 array of shape (rows, features)
+    X : float64 array of shape (n_samples, n_features)
     lines : list of int
-        Where in the file each row is.
+        Line of each row in the file.
     sha256 : str
 
     Raises
     ------
     InputError
-        As of `read_dataset`, or if columns are missing.
+        As `read_dataset`, or if columns are missing.
     """
     content, text = _read(path)
     lines, rows = _parse(path, text, fewest=1)
@@ -127,7 +126,7 @@ def read_rows(path: Path, features: Sequence[str]) -> tuple[np.ndarray, list[int
 def _read(path):
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            raise InputError(f"{path} is no file; save the table as one")
+            raise InputError(f"{path} is not a file; save the table as one")
         content = path.read_bytes()
         return content, content.decode("utf-8-sig")
     except OSError as error:
@@ -166,13 +165,13 @@ def _parse(path, text, fewest=2):
 
 
 def _header(path, lines, rows, target):
-    """Take off a header; gives names, the place of the class column, lines and rows."""
+    """Split off a header; return names, position of the class column, lines and rows."""
     names = [cell.strip() for cell in rows[0]]
     first = lines[0]
     number = _column_number(target, len(names))
     headed = _looks_like_header([name for i, name in enumerate(names, 1) if i != number])
     if headed and 1 <= number <= len(names):
-        # A class label at the top of its column is a row's, whatever stands beside it.
+        # A first line with a known class label is a row, whatever its other cells are.
         top = names[number - 1].casefold()
         headed = top not in {row[number - 1].strip().casefold() for row in rows[1:]}
     if headed or (target in names and not _is_number(target)):
@@ -198,14 +197,14 @@ def _header(path, lines, rows, target):
 
 
 def _column_number(target, last):
-    """Read a class column that is given by its number, from 1; 0 if it is a name."""
+    """Return the number of a class column given by its number, from 1; 0 if it is a name."""
     if target is None:
         return last
     return int(target) if target.isdecimal() and len(target) < 9 else 0
 
 
 def _looks_like_header(cells):
-    """Whether there is text, and no number; a cell may be blank, or be sodium's ``Na``."""
+    """Return whether there is text and no number; one cell may be blank or sodium's ``Na``."""
     numbers = any(_is_number(cell) for cell in cells)
     return not numbers and any(cell.casefold() not in MISSING for cell in cells)
 
@@ -221,7 +220,7 @@ def _take_header(path, lines, rows):
 
 
 def _numbers(path, text, names, lines, rows, places):
-    """Turn such columns into numbers; raises for the first cell that is none."""
+    """Convert columns to numbers; raise for the first cell that is not a number."""
     try:
         X = np.array([[row[place] for place in places] for row in rows], dtype=np.float64)
     except ValueError:
@@ -260,7 +259,7 @@ def _column(place, name):
 
 
 def _numbered(names):
-    """Name the columns of a table that has no header."""
+    """Return column names for a table without a header."""
     return [f"column {number}" for number in range(1, len(names) + 1)]
 
 

@@ -1,77 +1,65 @@
-"""Write files into a folder all together or not at all, whatever happens meanwhile.
+"""Write files into a folder all together or not at all.
 
-New contents are staged in a hidden folder beside the files. Renaming that folder is the one
-step that makes them count: cut off before it, the next to come throws the stage away; cut
-off after it, the next to come moves the rest into place. A lock on the folder keeps others
-from looking in between.
+New contents are staged in a hidden folder beside the files. Renaming that folder commits the
+write: an interruption before the rename leaves the old files, and the next writer discards
+the stage; an interruption after it is completed by the next writer or reader. A lock on the
+folder keeps other processes from looking in between.
 """
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from filelock import FileLock
+
 from experiments.harness.errors import InputError
 
+LOCK = ".lock"
 STAGE, COMPLETE = ".being-written", ".written"
-REMOVED = ".removed"  # the ending of what stands for a file that is to go
+REMOVED = ".removed"  # suffix of the placeholder of a file that is to be removed
 REPOSITORY = Path(__file__).resolve().parents[2]
-_held = set()
 _created = []
 _written = False
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from reading and writing tables in the folder within the block.
+    """Lock the folder against other processes, and complete or discard an interrupted write.
 
-    What a process that died left behind is finished or thrown away first. A block within a
-    block is let through; threads are not kept apart.
-
-    Raises
-    ------
-    InputError
-        If there is no such folder, or it cannot be opened.
+    Locks of one process nest. Raise `InputError` if there is no such folder, or it cannot be
+    locked.
     """
+    if not folder.is_dir():
+        raise InputError(f"cannot open the folder {folder}: No such file or directory")
+    lock = FileLock(os.path.realpath(folder / LOCK), is_singleton=True)
     try:
-        key = Path(os.path.realpath(folder))
-        if key not in _held:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        lock.acquire()
     except OSError as error:
-        raise InputError(f"cannot open the folder {folder}: {error.strerror}") from error
-    if key in _held:
-        yield
-        return
+        raise cannot_write(folder, error) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        _held.add(key)
-        if (folder / COMPLETE).exists() or (folder / STAGE).exists():
-            try:
-                _recover(folder)
-            except OSError as error:
-                raise cannot_write(folder, error) from error
+        if lock.lock_counter == 1 and any((folder / name).exists() for name in (COMPLETE, STAGE)):
+            _recover(folder)
         yield
     finally:
-        _held.discard(key)
-        os.close(descriptor)
+        lock.release()
 
 
 def write_together(folder: Path, contents: Mapping[str, str | bytes | None]) -> None:
-    """Write files of the folder, all or none.
+    """Write files into the folder, all or none.
 
     Parameters
     ----------
     folder : Path
-    contents : mapping of file names to what is to be in them
-        None removes a file, if it is there.
+    contents : mapping of file name to content
+        None removes the file if it exists.
 
     Raises
     ------
     InputError
-        If they cannot be written, as on a full disk; those there were are as they were.
+        If they cannot be written, as on a full disk; the previous files are unchanged.
     """
     with locked(folder):
         stage = folder / STAGE
@@ -86,35 +74,29 @@ def write_together(folder: Path, contents: Mapping[str, str | bytes | None]) -> 
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
-            _note_written(contents)  # before: an interrupt may come in between
+            _note_written(contents)  # first: an interrupt may arrive right after the rename
             stage.rename(folder / COMPLETE)
         except BaseException as error:
             shutil.rmtree(stage, ignore_errors=True)
             if isinstance(error, OSError):
                 raise cannot_write(folder, error) from error
             raise
-        try:
-            _recover(folder)
-        except OSError as error:
-            raise cannot_write(folder, error) from error
+        _recover(folder)
 
 
 def written() -> bool:
-    """Whether this process has written any file into a folder of results."""
+    """Return whether this process has written any file into a results folder."""
     return _written
 
 
 def check_folder(folder: Path) -> None:
-    """Make sure that files can be written into the folder, creating it if need be.
+    """Create the folder if it does not exist, and check that files can be written into it.
 
-    Raises
-    ------
-    InputError
-        If it cannot be created or written to, or is the project's own.
+    Raise `InputError` if not, or if it is the repository itself.
     """
     if Path(os.path.realpath(folder)) == REPOSITORY:
         raise InputError(f"results would be mixed up with the project's own files in {REPOSITORY}")
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -124,14 +106,16 @@ def check_folder(folder: Path) -> None:
 
 
 def remove_created() -> None:
-    """Remove the folders that were created, where nothing came to be in them."""
+    """Remove the folders that `check_folder` created and that are still empty."""
     for folder in _created:
         with contextlib.suppress(OSError):
+            if [path.name for path in folder.iterdir()] == [LOCK]:
+                (folder / LOCK).unlink()
             folder.rmdir()
 
 
 def cannot_write(folder: Path, error: OSError) -> InputError:
-    """Make the error that says why nothing can be written."""
+    """Return the error that says why nothing can be written into the folder."""
     return InputError(f"cannot write results to {folder}: {error.strerror or error}")
 
 
@@ -141,15 +125,18 @@ def _note_written(contents):
 
 
 def _recover(folder):
-    """Move complete files into place, and throw away those that are not."""
+    """Move a complete stage's files into place; discard an incomplete stage."""
     shutil.rmtree(folder / STAGE, ignore_errors=True)
     complete = folder / COMPLETE
     if not complete.exists():
         return
-    for part in complete.iterdir():
-        if part.suffix == REMOVED:
-            (folder / part.stem).unlink(missing_ok=True)
-            part.unlink()
-        else:
-            part.replace(folder / part.name)
-    complete.rmdir()
+    try:
+        for part in complete.iterdir():
+            if part.suffix == REMOVED:
+                (folder / part.stem).unlink(missing_ok=True)
+                part.unlink()
+            else:
+                part.replace(folder / part.name)
+        complete.rmdir()
+    except OSError as error:
+        raise cannot_write(folder, error) from error

@@ -1,4 +1,4 @@
-"""A progress bar with the time left, on a terminal only."""
+"""A progress bar with the remaining time, on a terminal only."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from rich.text import Text
 
 
 class _TimeLeft(ProgressColumn):
-    """Time left at the mean pace so far: folds in parallel finish in bursts."""
+    """Remaining time at the mean pace so far; parallel folds finish in bursts."""
 
     def render(self, task):
         if not task.completed or task.elapsed is None:
@@ -21,18 +21,18 @@ class _TimeLeft(ProgressColumn):
 
 @contextlib.contextmanager
 def progress_bar(name: str, total: float) -> Iterator[Callable[[float], None]]:
-    """Show a bar on stderr while the block runs, then remove it; nothing if no terminal.
+    """Show a bar on stderr while the block runs; do nothing if stderr is not a terminal.
 
     Parameters
     ----------
     name : str
     total : float
-        Units of work.
+        Total units of work.
 
     Yields
     ------
     callable
-        To be called with the units of work finished since the last call.
+        Takes the units of work finished since the last call.
     """
     console = Console(stderr=True)
     columns = TextColumn(name), BarColumn(), TaskProgressColumn(), _TimeLeft()

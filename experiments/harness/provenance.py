@@ -13,28 +13,30 @@ PACKAGES = ("tensorflow", "keras", "scikeras", "scikit-learn", "pandas", "numpy"
 
 
 def provenance() -> dict:
-    """Give the versions of Python and the packages, and the commit that runs."""
+    """Return the versions of Python and the packages, and the commit that runs."""
     versions = {package: version(package) for package in PACKAGES}
     return {"versions": {"python": platform.python_version()} | versions, "commit": _commit()}
 
 
 def machine() -> dict:
-    """Describe the processor, its cores and the memory."""
+    """Describe the processor, its cores and the memory (None where the system does not say)."""
     processor = platform.processor() or platform.machine()
     if (cpuinfo := Path("/proc/cpuinfo")).exists():
         names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         processor = names[0].split(":", 1)[1].strip() if names else processor
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = None
+    if hasattr(os, "sysconf"):  # not on Windows
+        memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
     return {
         "processor": processor,
         "cores": os.cpu_count(),
-        "memory_gib": round(memory / 2**30, 1),
+        "memory_gib": memory,
         "system": f"{platform.system()} {platform.machine()}",
     }
 
 
 def _commit():
-    """Name the commit, with "-dirty-" and a checksum where the code is not what it says.
+    """Name the commit, with "-dirty-" and a checksum where the code differs from it.
 
     Outside git, the checksum of the code alone.
     """

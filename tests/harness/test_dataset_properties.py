@@ -11,9 +11,11 @@ from experiments.harness.dataset import LARGEST, MISSING, SMALLEST, read_dataset
 from experiments.harness.errors import InputError
 
 usual = settings(
-    deadline=None, derandomize=True, max_examples=300,
+    deadline=None,
+    derandomize=True,
+    max_examples=300,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+)
 numbers = st.one_of(
     st.just(0.0),
     st.floats(SMALLEST, LARGEST),
@@ -49,18 +51,21 @@ def tables(draw):
         st.none()
         | st.lists(
             names.filter(lambda name: name.casefold() not in [x.casefold() for x in labels]),
-            min_size=width + 1, max_size=width + 1, unique=True,
+            min_size=width + 1,
+            max_size=width + 1,
+            unique=True,
         )
-    )  # fmt: skip
+    )
     target = draw(st.integers(0, width))
     delimiter = draw(st.sampled_from(",;\t"))
     written = io.StringIO()
     writer = csv.writer(
-        written, delimiter=delimiter, lineterminator=draw(st.sampled_from(["\n", "\r\n"])),
+        written,
+        delimiter=delimiter,
+        lineterminator=draw(st.sampled_from(["\n", "\r\n"])),
         quoting=draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])),
-    )  # fmt: skip
-    for cells, label in [*([(header[:-1], header[-1])] if header else []),
-                         *zip(X, y, strict=True)]:  # fmt: skip
+    )
+    for cells, label in [*([(header[:-1], header[-1])] if header else []), *zip(X, y, strict=True)]:
         line = [cell if isinstance(cell, str) else repr(cell) for cell in cells]
         writer.writerow([*line[:target], label, *line[target:]])
     text = draw(st.sampled_from(["", "\ufeff"])) + written.getvalue()
@@ -83,8 +88,30 @@ def test_a_table_is_read_exactly(tmp_path, table):
     assert list(data.features) == (header[:-1] if header else numbered)
 
 
-pieces = st.sampled_from(["0.1", "-2", "3e4", "R", "M", ",", ";", "\t", "\n", '"', " ", "nan",
-                          "inf", "_", "0,5", "\ufeff", "\0", "é", "1e999", "x" * 30])  # fmt: skip
+pieces = st.sampled_from(
+    [
+        "0.1",
+        "-2",
+        "3e4",
+        "R",
+        "M",
+        ",",
+        ";",
+        "\t",
+        "\n",
+        '"',
+        " ",
+        "nan",
+        "inf",
+        "_",
+        "0,5",
+        "\ufeff",
+        "\0",
+        "é",
+        "1e999",
+        "x" * 30,
+    ]
+)
 scraps = st.one_of(st.binary(max_size=60), st.lists(pieces, max_size=40).map("".join))
 
 
@@ -123,8 +150,9 @@ def test_a_table_with_one_slip_is_read_as_it_stands_or_refused(tmp_path, table, 
         data = read_dataset(path, folds=1, target=str(target + 1))
     except InputError:
         return
-    cells = list(csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""),
-                            delimiter=delimiter_of(text)))  # fmt: skip
+    cells = list(
+        csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter=delimiter_of(text))
+    )
     cells = [row for row in cells if any(cell.strip() for cell in row)][-len(data.y) :]
     assert data.y.tolist() == [row[target].strip() for row in cells]
     expected = [[float(cell) for i, cell in enumerate(row) if i != target] for row in cells]

@@ -1,17 +1,23 @@
-"""Tables appear whole, the summary follows them, and broken ones are refused."""
+"""Tables are written whole, the summary follows them, and broken ones are refused."""
 
 import pandas as pd
 import pytest
 
-from experiments.harness import files
-from experiments.harness import store as tables
+from experiments.harness import files, store
 from experiments.harness.errors import InputError
+from experiments.harness.schema import ARMS, TABLES
 
-RECORD = {
-    "data": {"file": "sonar.csv", "rows": 208, "sha256": tables.SONAR_SHA256}, "versions": {},
-    "repeats": 2, "folds": 2, "epochs": 1, "seed": 7, "splits_sha256": "s", "engine": "stacked",
+METADATA = {
+    "data": {"file": "sonar.csv", "rows": 208, "sha256": store.SONAR_SHA256},
+    "versions": {},
+    "repeats": 2,
+    "folds": 2,
+    "epochs": 1,
+    "seed": 7,
+    "splits_sha256": "s",
+    "engine": "stacked",
     "settings": {},
-}  # fmt: skip
+}
 
 
 def folds(experiment, accuracies):
@@ -31,15 +37,19 @@ def folds(experiment, accuracies):
     )
 
 
+def contents(folder):
+    return {path.name: path.read_text() for path in folder.iterdir() if path.name != files.LOCK}
+
+
 def test_what_is_written_is_read_back_exactly(tmp_path):
     table = folds("hidden", [0.1 + 0.2, 1 / 3, 1.0, 0.0])
-    tables.write_arm(tmp_path, table, RECORD | {"seed": 7})
-    pd.testing.assert_frame_equal(tables.read_arm(tmp_path, "hidden"), table, check_exact=True)
+    store.write_arm(tmp_path, table, METADATA | {"seed": 7})
+    pd.testing.assert_frame_equal(store.read_table(tmp_path, "hidden"), table, check_exact=True)
 
 
 def test_summary_has_a_row_for_each_arm_with_results(tmp_path):
-    tables.write_arm(tmp_path, folds("hidden", [0.5, 0.7, 0.6, 0.6]), RECORD)
-    tables.write_arm(tmp_path, folds("baseline", [0.9, 0.9, 0.8, 0.8]), RECORD)
+    store.write_arm(tmp_path, folds("hidden", [0.5, 0.7, 0.6, 0.6]), METADATA)
+    store.write_arm(tmp_path, folds("baseline", [0.9, 0.9, 0.8, 0.8]), METADATA)
     summary = pd.read_csv(tmp_path / "summary.csv").set_index("experiment")
     assert summary.index.tolist() == ["baseline", "hidden"]
     assert summary.loc["hidden"].tolist() == pytest.approx([2, 2, 0.6, 0.005**0.5, 0.8216, 0.8359])
@@ -47,11 +57,11 @@ def test_summary_has_a_row_for_each_arm_with_results(tmp_path):
 
 
 def test_the_summary_is_of_one_data_set(tmp_path):
-    tables.write_arm(tmp_path, folds("hidden", [0.5, 0.7, 0.6, 0.6]), RECORD)
-    tables.write_arm(
+    store.write_arm(tmp_path, folds("hidden", [0.5, 0.7, 0.6, 0.6]), METADATA)
+    store.write_arm(
         tmp_path,
         folds("baseline", [0.9, 0.9, 0.8, 0.8]),
-        RECORD | {"data": RECORD["data"] | {"sha256": "x"}},
+        METADATA | {"data": METADATA["data"] | {"sha256": "x"}},
     )
     summary = pd.read_csv(tmp_path / "summary.csv")
     assert summary["experiment"].tolist() == ["baseline"]
@@ -59,10 +69,13 @@ def test_the_summary_is_of_one_data_set(tmp_path):
 
 
 def test_only_the_tables_are_left_behind(tmp_path):
-    tables.write_arm(tmp_path, folds("baseline", [0.9, 0.9, 0.8, 0.8]), RECORD)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "baseline.csv", "baseline.json", "summary.csv", "summary.json",
-    ]  # fmt: skip
+    store.write_arm(tmp_path, folds("baseline", [0.9, 0.9, 0.8, 0.8]), METADATA)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != files.LOCK) == [
+        "baseline.csv",
+        "baseline.json",
+        "summary.csv",
+        "summary.json",
+    ]
 
 
 def test_a_failed_write_leaves_the_old_files(tmp_path, monkeypatch):
@@ -74,9 +87,7 @@ def test_a_failed_write_leaves_the_old_files(tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, "fsync", full_disk)
     with pytest.raises(InputError, match=r"cannot write .*: No space left on device"):
         files.write_together(tmp_path, {"a.csv": "new", "b.csv": "new"})
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        "a.csv": "old", "b.csv": "old",
-    }  # fmt: skip
+    assert contents(tmp_path) == {"a.csv": "old", "b.csv": "old"}
 
 
 @pytest.mark.parametrize("cut", range(5))
@@ -107,18 +118,35 @@ def test_files_are_written_all_or_none_wherever_it_is_cut_off(tmp_path, monkeypa
     monkeypatch.undo()
     with files.locked(tmp_path):
         pass
-    left = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    left = contents(tmp_path)
     assert left == (old | {"gone.csv": "old"} if cut <= 3 else new)
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", ",".join(tables.FOLD_COLUMNS) + "\n"])
+@pytest.mark.parametrize(
+    "text", ["", "a,b\n1,2\n", ",".join(list(TABLES["baseline"].columns)) + "\n"]
+)
 def test_a_foreign_table_is_refused(tmp_path, text):
     (tmp_path / "baseline.csv").write_text(text)
     with pytest.raises(InputError, match="baseline"):
-        tables.read_arm(tmp_path, "baseline")
+        store.read_table(tmp_path, "baseline")
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot write results"):
         files.check_folder(tmp_path / "file")
+
+
+def test_every_committed_table_is_in_the_schema_with_all_its_columns(committed):
+    present = {path.stem for path in (committed / "results").glob("*.csv")}
+    assert present == {name for name, table in TABLES.items() if table.committed}
+    for name in present:
+        table = TABLES[name]
+        columns = list(store.read_table(committed / "results", name))
+        assert [column for column in columns if column not in table.columns] == []
+        assert [column for column in table.columns if column in columns] == columns
+        assert set(table.keys) <= set(columns)
+    for table in TABLES.values():
+        assert set(table.sources) <= set(TABLES)
+        assert all(meaning.endswith(".") for meaning in table.columns.values())
+    assert set(ARMS) <= set(TABLES)

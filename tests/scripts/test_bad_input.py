@@ -1,6 +1,5 @@
 """Whatever a user gets wrong: one line that says so, exit 2, and nothing is written or lost."""
 
-import importlib
 import json
 import os
 import shutil
@@ -11,7 +10,9 @@ import numpy as np
 import pytest
 
 from experiments import baseline, compare, control, hidden, tune, visible
+from experiments.harness import files
 from tests.conftest import SONAR
+from tests.scripts.commands import READERS, SCRIPTS
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras, when saving
 ROWS = "0.1,0.2,R\n0.3,0.4,R\n0.5,0.6,R\n0.7,0.8,M\n0.9,1.0,M\n1.1,1.2,M\n"
@@ -41,7 +42,7 @@ def refused(made, tmp_path, capsys):
             options.append(f"--results={tmp_path / 'results'}")
         before = contents(tmp_path)
         with pytest.raises(SystemExit) as caught:
-            importlib.import_module(f"experiments.{command}").main(options)
+            SCRIPTS[command].main(options)
         printed = capsys.readouterr()
         assert caught.value.code == 2
         assert printed.err.startswith(f"{command}: ")
@@ -54,11 +55,13 @@ def refused(made, tmp_path, capsys):
 
 
 def contents(folder):
-    return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+    return {
+        path: path.is_file() and path.read_bytes()
+        for path in folder.rglob("*")
+        if path.name != files.LOCK
+    }
 
 
-READERS = ["baseline", "visible", "hidden", "control", "remedies", "tips", "evaluation", "tune",
-           "compare", "validate", "benchmark"]  # fmt: skip
 TABLES = {
     "empty": ("", "is empty"),
     "blank lines": ("\n \n\n", "is empty"),
@@ -83,7 +86,7 @@ TABLES = {
     "three classes": (ROWS.replace("M", "Q", 1), "two classes are needed, 'column 3' has 3"),
     "numbers alone": ("1,2,3\n4,5,6\n7,8,9\n", "two classes are needed, 'column 3' has 3"),
     "a small class": ("1,2,R\n" * 8 + "3,4,M\n", "class 'M' has 1 rows, fewer than the 2 folds"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", TABLES)
@@ -99,8 +102,12 @@ def test_bad_tables(refused, tmp_path, case):
 @pytest.mark.parametrize("command", [*READERS, "predict"])
 def test_a_table_that_is_not_there(refused, made, command):
     model = [f"--model={made / 'results' / 'tuned.keras'}"] if command == "predict" else []
-    refused(command, "--data=nowhere.csv", *model,
-            says="cannot read nowhere.csv: No such file or directory")  # fmt: skip
+    refused(
+        command,
+        "--data=nowhere.csv",
+        *model,
+        says="cannot read nowhere.csv: No such file or directory",
+    )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -119,18 +126,30 @@ def test_a_table_whose_bytes_cannot_be_read(refused, command):
 SONAR_IS = f"--data={SONAR}"
 OPTIONS = [
     ("baseline", ["--data={here}"], "Is a directory"),
-    ("baseline", ["--folds=1"], "argument --folds: 1 is out of range: at least 2"),
-    ("visible", ["--folds=0"], "argument --folds: 0 is out of range"),
+    ("baseline", ["--folds=1"], "`folds` must be a whole number of at least 2, got 1"),
+    ("visible", ["--folds=0"], "`folds` must be a whole number of at least 2, got 0"),
     ("hidden", ["--folds=209", SONAR_IS], "97 rows, fewer than the 209 folds"),
-    ("control", ["--repeats=0"], "argument --repeats: 0 is out of range"),
-    ("remedies", ["--epochs=0"], "argument --epochs: 0 is out of range"),
-    ("tips", ["--epochs=-1"], "argument --epochs: -1 is out of range"),
-    ("evaluation", ["--seed=1.5"], "argument --seed: '1.5' is not a whole number"),
-    ("tune", ["--seed=seven"], "argument --seed: 'seven' is not a whole number"),
-    ("compare", ["--seed=4294967296"], "argument --seed: 4294967296 is out of range"),
-    ("validate", ["--jobs=0"], "argument --jobs: 0 is out of range"),
-    ("benchmark", ["--epochs=ten"], "argument --epochs: 'ten' is not a whole number"),
-    ("baseline", ["--engine=abacus"], "invalid choice: 'abacus'"),
+    ("control", ["--repeats=0"], "`repeats` must be a whole number of at least 1, got 0"),
+    ("remedies", ["--epochs=0"], "`epochs` must be a whole number from 1 to 2147483647, got 0"),
+    ("tips", ["--epochs=-1"], "`epochs` must be a whole number from 1 to 2147483647, got -1"),
+    ("evaluation", ["--seed=1.5"], "`seed` must be a whole number from 0 to 4294967295, got '1.5'"),
+    ("tune", ["--seed=seven"], "`seed` must be a whole number from 0 to 4294967295, got 'seven'"),
+    (
+        "compare",
+        ["--seed=4294967296"],
+        "`seed` must be a whole number from 0 to 4294967295, got 4294967296",
+    ),
+    ("validate", ["--jobs=0"], "`jobs` must be a whole number of at least 1, got 0"),
+    (
+        "benchmark",
+        ["--epochs=ten"],
+        "`epochs` must be a whole number from 1 to 2147483647, got 'ten'",
+    ),
+    (
+        "baseline",
+        ["--engine=abacus"],
+        "`engine` must be one of stacked, scikit-learn, got 'abacus'",
+    ),
     ("baseline", ["--engine=scikit-learn", "--curves"], "--curves needs --engine stacked"),
     ("baseline", ["--engine=scikit-learn", "--scheduler=tcp://x:1"], "--scheduler needs"),
     ("baseline", ["--scheduler=nowhere", SONAR_IS], "--scheduler takes an address as tcp://host"),
@@ -138,7 +157,7 @@ OPTIONS = [
     ("baseline", ["--repeats"], "argument --repeats: expected one argument"),
     ("visible", ["--target=" + "9" * 5000, SONAR_IS], "has no column"),
     ("visible", ["--results=", SONAR_IS], "results would be mixed up with the project's own"),
-    ("visible", ["--data=/dev/zero"], "/dev/zero is no file"),
+    ("visible", ["--data=/dev/zero"], "/dev/zero is not a file"),
     ("visible", ["--target=metal", SONAR_IS], "has no column 'metal'"),
     ("hidden", ["--target=62", SONAR_IS], "has no column '62': its 61 columns are"),
     ("baseline", [SONAR_IS, "--results={here}/results/baseline.csv"], "cannot write results to"),
@@ -147,25 +166,36 @@ OPTIONS = [
     ("figures", ["--results={here}/nowhere"], "cannot open the folder"),
     ("report", ["--results={here}/nowhere"], "cannot open the folder"),
     ("report", ["--results={here}"], "there is no arm and no tuning in"),
-    ("verify", ["--only=baseline,all"], "argument --only: 'all' is not one of baseline, visible"),
-    ("verify", ["--only=tips"], "to make again by tips"),
+    ("verify", ["--only=baseline,all"], "`only` must be one or more of baseline, visible"),
+    ("verify", ["--only=tips"], "has nothing to re-run by tips"),
     ("verify", ["--only=compare"], "compare can be verified only together with the arms"),
     ("verify", ["--results={here}/nowhere"], "cannot open the folder"),
-    ("validate", ["--part=half"], "invalid choice: 'half'"),
-    ("tune", ["--candidates=0"], "argument --candidates: 0 is out of range"),
-    ("tune", ["--inner-folds=1"], "argument --inner-folds: 1 is out of range"),
+    ("validate", ["--part=half"], "`part` must be one of engines, search, all, got 'half'"),
+    ("tune", ["--candidates=0"], "`candidates` must be a whole number of at least 1, got 0"),
+    ("tune", ["--inner-folds=1"], "`inner-folds` must be a whole number of at least 2, got 1"),
     ("tune", ["--inner-folds=90", SONAR_IS], "too few for 90 inner folds in each of 10"),
     ("tune", ["--space=nowhere.toml"], "cannot read nowhere.toml"),
     ("predict", ["--model=nowhere.keras", SONAR_IS], "cannot read nowhere.keras"),
     ("predict", ["--model={here}", SONAR_IS], "Is a directory"),
-    ("predict", ["--model={here}/results/tuned.keras", "--data={here}/results/baseline.csv"],
-     "has 10 columns, the network was trained on 60"),
+    (
+        "predict",
+        ["--model={here}/results/tuned.keras", "--data={here}/results/baseline.csv"],
+        "has 10 columns, the network was trained on 60",
+    ),
     ("compare", [SONAR_IS, "--repeats=3"], "baseline.csv has repeats 2, not 3"),
     ("compare", [SONAR_IS, "--repeats=1", "--results={here}/new"], "needs at least 2 repeats"),
     ("tune", [SONAR_IS, "--space={here}/bad.toml", "--results={here}/new"], "cannot read"),
-    ("predict", [SONAR_IS, "--model={here}/results/tuned.keras", "--results={here}/new/er",
-                 "--data={here}/results/baseline.csv"], "the network was trained on 60"),
-]  # fmt: skip
+    (
+        "predict",
+        [
+            SONAR_IS,
+            "--model={here}/results/tuned.keras",
+            "--results={here}/new/er",
+            "--data={here}/results/baseline.csv",
+        ],
+        "the network was trained on 60",
+    ),
+]
 
 
 @pytest.mark.parametrize(("command", "options", "says"), OPTIONS)
@@ -238,40 +268,45 @@ def of_other_data(content):
 
 BROKEN = [
     ("compare", "baseline.csv", cut, "baseline.csv"),
-    ("compare", "visible.csv", one_row_less, "is not the table that visible.json is of"),
+    ("compare", "visible.csv", one_row_less, "is not the table that visible.json describes"),
     ("compare", "hidden.csv", lambda _: b"", "hidden.csv: No columns"),
     ("compare", "hidden.csv", lambda _: b"\xff\xfe\x00", "hidden.csv"),
     ("compare", "control.csv", lambda _: b"a,b\n1,2\n", "has no column 'experiment'"),
     ("compare", "control.json", cut, "control.json"),
-    ("compare", "control.json", lambda _: b"{}", "it is no record of a table"),
+    ("compare", "control.json", lambda _: b"{}", "it is not the metadata of a table"),
     ("compare", "control.json", None, "control.json: No such file"),
-    ("hidden", "visible.csv", one_row_less, "is not the table that visible.json is of"),
+    ("hidden", "visible.csv", one_row_less, "is not the table that visible.json describes"),
     ("baseline", "hidden.csv", lambda c: c.replace(b"0.", b"2.", 9), "hidden.csv"),
     ("compare", "hidden.csv", lambda c: c.replace(b"0.", b"high", 9), "has accuracy"),
-    ("hidden", "curves.csv", one_row_less, "is not the table that curves.json is of"),
+    ("hidden", "curves.csv", one_row_less, "is not the table that curves.json describes"),
     ("report", "baseline.csv", one_row_less, "is not"),
-    ("report", "tuned.json", without("candidates"), "tuned.json: it does not say the candidates"),
+    (
+        "report",
+        "tuned.json",
+        without("candidates"),
+        "tuned.json: it does not have the key 'candidates'",
+    ),
     ("report", "tuned.json", of_other_data, "tuned.csv is of other data than baseline.csv"),
     ("report", "README.md", lambda _: b"mine", "README.md was not made by this command"),
-    ("compare", "hidden.json", without("versions"), "it does not say the versions"),
+    ("compare", "hidden.json", without("versions"), "it does not have the key 'versions'"),
     ("figures", "hidden.json", with_changed("data", "sonar"), "its data cannot be 'sonar'"),
-    ("hidden", "visible.json", with_changed("data", {}), "it does not say which data it is of"),
+    ("hidden", "visible.json", with_changed("data", {}), "it does not identify its dataset"),
     ("verify", "control.json", lambda _: b"[" * 100_000, "control.json"),
-    ("report", "comparison.csv", one_row_less, "is not the table that comparison.json is of"),
+    ("report", "comparison.csv", one_row_less, "is not the table that comparison.json describes"),
     ("report", "comparison.json", cut, "comparison.json"),
-    ("report", "summary.csv", one_row_less, "is not the table that summary.json is of"),
+    ("report", "summary.csv", one_row_less, "is not the table that summary.json describes"),
     ("report", "tuned.csv", cut, "tuned.csv"),
-    ("report", "context.csv", lambda _: b"a\n1\n", "is not the table that context.json is of"),
+    ("report", "context.csv", lambda _: b"a\n1\n", "is not the table that context.json describes"),
     ("figures", "hidden.csv", cut, "hidden.csv"),
-    ("verify", "tuned.csv", one_row_less, "is not the table that tuned.json is of"),
+    ("verify", "tuned.csv", one_row_less, "is not the table that tuned.json describes"),
     ("verify", "visible.json", cut, "visible.json"),
     ("figures", "curves.csv", cut, "curves.csv"),
-    ("figures", "tuning.csv", one_row_less, "is not the table that tuning.json is of"),
+    ("figures", "tuning.csv", one_row_less, "is not the table that tuning.json describes"),
     ("tips", "tips-folds.csv", lambda _: b"a\n1\n", "tips-folds"),
-    ("predict", "tuned.keras", cut, "is no network of `make tune`, or broken"),
-    ("predict", "tuned.keras", lambda _: b"", "is no network of `make tune`, or broken"),
-    ("predict", "tuned.keras", lambda _: SONAR.read_bytes(), "is no network of `make tune`"),
-]  # fmt: skip
+    ("predict", "tuned.keras", cut, "is not a model saved by `make tune`, or is corrupt"),
+    ("predict", "tuned.keras", lambda _: b"", "is not a model saved by `make tune`, or is corrupt"),
+    ("predict", "tuned.keras", lambda _: SONAR.read_bytes(), "is not a model saved by `make tune`"),
+]
 
 
 @pytest.mark.parametrize(("command", "name", "change", "says"), BROKEN)
@@ -286,19 +321,28 @@ def test_broken_results(refused, tmp_path, command, name, change, says):
         content = change(before)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     options = {
-        "compare": [SONAR_IS], "hidden": [SONAR_IS, *TOY], "baseline": [SONAR_IS, *TOY],
-        "tips": [SONAR_IS, *TOY], "predict": [SONAR_IS, f"--model={path}"],
-    }  # fmt: skip
+        "compare": [SONAR_IS],
+        "hidden": [SONAR_IS, *TOY],
+        "baseline": [SONAR_IS, *TOY],
+        "tips": [SONAR_IS, *TOY],
+        "predict": [SONAR_IS, f"--model={path}"],
+    }
     refused(command, *options.get(command, []), says=says)
 
 
 @pytest.mark.parametrize(
     "labels",
-    ["[]", '{"classes": ["a"], "features": ["x"]}', '{"classes": ["a", "a"], "features": ["x"]}',
-     '{"classes": ["a", "b"], "features": []}', '{"classes": ["a", "b"], "features": [null]}',
-     '{"classes": [["a"], "b"], "features": ["x"]}', '{"classes": ["a", "b"], "features": ["x"]}',
-     "[" * 100_000],
-)  # fmt: skip
+    [
+        "[]",
+        '{"classes": ["a"], "features": ["x"]}',
+        '{"classes": ["a", "a"], "features": ["x"]}',
+        '{"classes": ["a", "b"], "features": []}',
+        '{"classes": ["a", "b"], "features": [null]}',
+        '{"classes": [["a"], "b"], "features": ["x"]}',
+        '{"classes": ["a", "b"], "features": ["x"]}',
+        "[" * 100_000,
+    ],
+)
 def test_a_network_whose_labels_are_wrong(refused, made, tmp_path, labels):
     with (
         zipfile.ZipFile(made / "results" / "tuned.keras") as whole,
@@ -312,7 +356,7 @@ def test_a_network_whose_labels_are_wrong(refused, made, tmp_path, labels):
         "predict",
         "--data={here}/rows.csv",
         "--model={here}/broken.keras",
-        says="is no network of `make tune`, or broken",
+        says="is not a model saved by `make tune`, or is corrupt",
     )
 
 
@@ -326,12 +370,17 @@ def test_a_network_whose_weights_are_broken(refused, made, tmp_path):
             content = whole.read(name)
             broken.writestr(name, cut(content) if name.endswith(".h5") else content)
     (tmp_path / "rows.csv").write_text(",".join(["1"] * 60) + "\n")
-    refused("predict", "--data={here}/rows.csv", "--model={here}/broken.keras",
-            says="is no network of `make tune`, or broken")  # fmt: skip
+    refused(
+        "predict",
+        "--data={here}/rows.csv",
+        "--model={here}/broken.keras",
+        says="is not a model saved by `make tune`, or is corrupt",
+    )
 
 
 @pytest.mark.parametrize(
-    ("command", "says"), [("compare", "are not of"), ("verify", "is of other data than")]
+    ("command", "says"),
+    [("compare", "were not computed from"), ("verify", "was computed from another dataset than")],
 )
 def test_tables_of_other_data_are_not_compared(refused, tmp_path, command, says):
     changed = SONAR.read_text().replace("0.0200", "0.0201", 1)

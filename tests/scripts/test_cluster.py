@@ -27,9 +27,12 @@ def free_port():
 
 def dask(*arguments, folder=REPOSITORY):
     return subprocess.Popen(
-        [sys.executable, "-m", "dask", *arguments], cwd=folder, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-m", "dask", *arguments],
+        cwd=folder,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def start_scheduler():
@@ -39,8 +42,15 @@ def start_scheduler():
 
 
 def worker(address, name, **options):
-    return dask("worker", address, "--nthreads=1", "--no-nanny", "--no-dashboard",
-                f"--name={name}", **options)  # fmt: skip
+    return dask(
+        "worker",
+        address,
+        "--nthreads=1",
+        "--no-nanny",
+        "--no-dashboard",
+        f"--name={name}",
+        **options,
+    )
 
 
 def wait_for_workers(address, number):
@@ -105,17 +115,28 @@ def test_a_scheduler_that_dies_is_told_in_one_line(workers, tmp_path):
 
     address, _, scheduler = workers
     running = subprocess.Popen(
-        [sys.executable, "-m", "experiments.baseline", "--epochs=1000", "--repeats=30",
-         f"--results={tmp_path}", f"--scheduler={address}"],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "experiments.baseline",
+            "--epochs=1000",
+            "--repeats=30",
+            f"--results={tmp_path}",
+            f"--scheduler={address}",
+        ],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     with Client(address, set_as_default=False) as client:
         while running.poll() is None and not any(client.processing().values()):
             time.sleep(0.1)
         scheduler.kill()
         assert running.communicate(timeout=60) == (
-            "", "baseline: the Dask scheduler is gone; nothing was written\n",
-        )  # fmt: skip
+            "",
+            "baseline: the Dask scheduler is gone; nothing was written\n",
+        )
     assert running.returncode == 2
     assert list(tmp_path.iterdir()) == []
 
@@ -173,6 +194,7 @@ def test_without_dask_a_scheduler_is_told(monkeypatch):
 
 def test_only_the_stacked_engine_has_a_cluster(capsys, tmp_path):
     with pytest.raises(SystemExit):
-        baseline.main([*OPTIONS, "--scheduler=tcp://x:1", "--engine=scikit-learn",
-                       f"--results={tmp_path}"])  # fmt: skip
+        baseline.main(
+            [*OPTIONS, "--scheduler=tcp://x:1", "--engine=scikit-learn", f"--results={tmp_path}"]
+        )
     assert "--scheduler needs --engine stacked" in capsys.readouterr().err

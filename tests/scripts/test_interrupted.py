@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from experiments.harness import files
-from experiments.harness import store as tables
+from experiments.harness import files, store
+from experiments.harness.schema import ARMS
 from tests.conftest import SONAR
 from tests.scripts.test_scripts import REPOSITORY, run_as_a_process
 
@@ -26,9 +26,12 @@ KILLS = 50
 def start(folder, *options, script="baseline"):
     return subprocess.Popen(
         [sys.executable, "-m", f"experiments.{script}", *TOY, f"--results={folder}", *options],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
-    )  # fmt: skip
+    )
 
 
 def side_by_side(function, arguments):
@@ -55,6 +58,10 @@ def generations(tmp_path_factory):
     return *folders, (time.perf_counter() - started) / 2
 
 
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir() if path.name != files.LOCK)
+
+
 def tables_of(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.csv"))}
 
@@ -67,16 +74,14 @@ def check_whole(folder, old, new):
         assert content in (known[0][name], known[1][name])
     checksums = {hashlib.sha256(content).hexdigest() for each in known for content in each.values()}
     for path in folder.glob("*.json"):
-        assert json.loads(path.read_text())[tables.CHECKSUM] in checksums
+        assert json.loads(path.read_text())[store.CHECKSUM] in checksums
 
 
 def check_recovered(folder, old, new):
     """What the next to come sees: all of one run, and nothing else lies about."""
-    tables.read_arms(folder)
+    store.read_arms(folder)
     assert tables_of(folder) in (tables_of(old), tables_of(new))
-    assert sorted(path.name for path in folder.iterdir()) == sorted(
-        path.name for path in old.iterdir()
-    )
+    assert names_in(folder) == names_in(old)
 
 
 def test_killed_at_any_moment(generations, tmp_path):
@@ -125,14 +130,15 @@ def test_killed_while_it_writes(generations, tmp_path):
     cut, found = set(), set()
     for number in range(5 * KILLS):
         writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, tmp_path, old, new], cwd=REPOSITORY,
+            [sys.executable, "-c", WRITER, tmp_path, old, new],
+            cwd=REPOSITORY,
             stdout=subprocess.PIPE,
-        )  # fmt: skip
+        )
         cycle = float(writer.stdout.readline())
         time.sleep(random.Random(number).uniform(0, 4 * cycle))
         writer.kill()
         writer.communicate()
-        cut |= {path.name for path in tmp_path.iterdir() if path.name.startswith(".")}
+        cut |= {name for name in names_in(tmp_path) if name.startswith(".")}
         check_whole(tmp_path, old, new)
         check_recovered(tmp_path, old, new)
         found.add(tables_of(tmp_path) == tables_of(new))
@@ -173,21 +179,35 @@ def test_all_arms_and_the_same_one_at_once(tmp_path):
     """`make -j4`, and two more runs of an arm beside it into the same folder."""
     twins = [start(tmp_path, "--seed=7") for _ in range(2)]
     made = subprocess.run(
-        ["make", "--no-print-directory", "-j4", "--old-file=.venv/installed",
-         f"RUN={sys.executable} -m", *tables.ARMS,
-         f"RESULTS={tmp_path}", "FOLDS=2", "REPEATS=1", "EPOCHS=2", f"DATA={SONAR}", "JOBS=1"],
-        cwd=REPOSITORY, capture_output=True, text=True, env=os.environ | {"MAKEFLAGS": ""},
-    )  # fmt: skip
+        [
+            "make",
+            "--no-print-directory",
+            "-j4",
+            "--old-file=.venv/installed",
+            f"RUN={sys.executable} -m",
+            *ARMS,
+            f"RESULTS={tmp_path}",
+            "FOLDS=2",
+            "REPEATS=1",
+            "EPOCHS=2",
+            f"DATA={SONAR}",
+            "JOBS=1",
+        ],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"MAKEFLAGS": ""},
+    )
     assert [twin.communicate()[1] for twin in twins] == ["", ""]
     assert (made.returncode, made.stderr) == (0, "")
     assert made.stdout.count("written: ") == 4
-    arms = tables.read_arms(tmp_path)
-    assert list(arms) == tables.ARMS
-    summary = tables.read_table(tmp_path, "summary")
-    assert summary["experiment"].tolist() == tables.ARMS
-    means = [arms[name]["accuracy"].mean() for name in tables.ARMS]
+    arms = store.read_arms(tmp_path)
+    assert list(arms) == list(ARMS)
+    summary = store.read_table(tmp_path, "summary")
+    assert summary["experiment"].tolist() == list(ARMS)
+    means = [arms[name]["accuracy"].mean() for name in ARMS]
     assert summary["mean_accuracy"].tolist() == pytest.approx(means, abs=0)
     run_as_a_process("experiments.baseline", *TOY, f"--results={tmp_path / 'alone'}", check=True)
     alone = (tmp_path / "alone" / "baseline.csv").read_bytes()
     assert (tmp_path / "baseline.csv").read_bytes() == alone
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert not [name for name in names_in(tmp_path) if name.startswith(".")]

@@ -8,7 +8,7 @@ from experiments import (
     baseline,
     compare,
     control,
-    evaluation,
+    dropout_modes,
     hidden,
     predict,
     remedies,
@@ -17,7 +17,7 @@ from experiments import (
     tune,
     visible,
 )
-from experiments.harness import store as tables
+from experiments.harness.schema import ARMS
 from tests.conftest import SONAR
 
 pytestmark = [
@@ -54,7 +54,7 @@ def make_every_table(folder, rows, jobs):
     compare.main([f"--results={folder}", f"--data={SONAR}"])
     report.main([f"--results={folder}"])
     tips.main([*options, "--repeats=2"])
-    evaluation.main([*options, "--repeats=2"])
+    dropout_modes.main([*options, "--repeats=2"])
     tune.main([*options, "--inner-folds=2", "--candidates=3"])
     model = folder / "tuned.keras"
     predict.main([f"--model={model}", f"--data={rows}", f"--results={folder}"])
@@ -73,17 +73,38 @@ def test_every_table_is_the_same_by_one_thread_and_by_two(tmp_path):
         make_every_table(tmp_path / str(jobs), rows, jobs)
     one, two = (tables_in(tmp_path / jobs) for jobs in "12")
     assert {name.removesuffix(".csv") for name in one} == {
-        *tables.ARMS, *(f"{name}-curves" for name in tables.ARMS), "summary", "curves", "remedies",
-        "context", "comparison", "claims", "tips", "tips-folds", "tips-comparison", "evaluation",
-        "evaluation-folds", "evaluation-outputs", "tuning", "tuned", "predictions",
-    }  # fmt: skip
+        *ARMS,
+        *(f"{name}-curves" for name in ARMS),
+        "summary",
+        "curves",
+        "remedies",
+        "context",
+        "comparison",
+        "claims",
+        "tips",
+        "tips-folds",
+        "tips-comparison",
+        "evaluation",
+        "evaluation-folds",
+        "evaluation-outputs",
+        "tuning",
+        "tuned",
+        "predictions",
+    }
     assert [name for name in one if one[name] != two[name]] == []
 
 
 def test_the_tutorial_s_way_gives_the_same_by_one_process_and_by_two(tmp_path):
     for jobs in (1, 2):
-        hidden.main([*TOY, "--engine=scikit-learn", "--repeats=2", f"--jobs={jobs}",
-                     f"--results={tmp_path / str(jobs)}"])  # fmt: skip
+        hidden.main(
+            [
+                *TOY,
+                "--engine=scikit-learn",
+                "--repeats=2",
+                f"--jobs={jobs}",
+                f"--results={tmp_path / str(jobs)}",
+            ]
+        )
     one, two = (tables_in(tmp_path / jobs) for jobs in "12")
     assert len(one) == 2
     assert one == two

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import baseline, benchmark, control, hidden, visible
-from experiments.harness import store as tables
+from experiments import arms, baseline, control, hidden, visible
+from experiments.harness.schema import TABLES
+from experiments.harness.timing import time_process
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPTS = {"baseline": baseline, "visible": visible, "hidden": hidden, "control": control}
@@ -25,8 +26,11 @@ def run(name, folder, *options):
 def run_as_a_process(*arguments, **options):
     return subprocess.run(
         [sys.executable, "-m", *arguments],
-        cwd=REPOSITORY, capture_output=True, text=True, **options,
-    )  # fmt: skip
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        **options,
+    )
 
 
 @pytest.mark.parametrize("engine", ["stacked", "scikit-learn"])
@@ -35,7 +39,7 @@ def test_a_script_end_to_end(tmp_path, capsys, name, engine):
     run(name, tmp_path, f"--engine={engine}")
     printed = capsys.readouterr().out.splitlines()
     folds = pd.read_csv(tmp_path / f"{name}.csv")
-    assert folds.columns.tolist() == tables.FOLD_COLUMNS
+    assert folds.columns.tolist() == list(TABLES["baseline"].columns)
     assert folds[["repeat", "fold"]].to_numpy().tolist() == [[1, 1], [1, 2], [2, 1], [2, 2]]
     assert (folds["n_train"] + folds["n_test"] == 208).all()
     assert folds[["accuracy", "train_accuracy"]].stack().between(0, 1).all()
@@ -84,7 +88,7 @@ def test_curves_and_where_the_time_goes_on_request(tmp_path, capsys):
 
 
 def test_collapsed_networks_are_told(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(baseline.SETTINGS, "learning_rate", 3)
+    monkeypatch.setitem(arms.BASELINE, "learning_rate", 3)
     run("baseline", tmp_path)
     assert ", 3 of 4 networks collapsed" in capsys.readouterr().out
     assert pd.read_csv(tmp_path / "baseline.csv")["collapsed"].sum() == 3
@@ -94,7 +98,7 @@ def test_a_loss_that_is_not_finite_is_refused(tmp_path, capsys, monkeypatch):
     run("baseline", tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     capsys.readouterr()
-    monkeypatch.setitem(baseline.SETTINGS, "learning_rate", 1e5)
+    monkeypatch.setitem(arms.BASELINE, "learning_rate", 1e5)
     with pytest.raises(SystemExit) as caught:
         run("baseline", tmp_path)
     assert caught.value.code == 2
@@ -115,10 +119,10 @@ def test_a_process_prints_the_result_and_nothing_else(tmp_path, engine):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--folds=1"], "argument --folds: 1 is out of range: at least 2"),
-        (["--epochs=ten"], "argument --epochs: 'ten' is not a whole number"),
-        (["--seed=-1"], "argument --seed: -1 is out of range"),
-        (["--engine=abacus"], "argument --engine: invalid choice: 'abacus'"),
+        (["--folds=1"], "`folds` must be a whole number of at least 2, got 1; see --help"),
+        (["--epochs=ten"], "`epochs` must be a whole number from 1 to 2147483647, got 'ten'"),
+        (["--seed=-1"], "`seed` must be a whole number from 0 to 4294967295, got -1"),
+        (["--engine=abacus"], "`engine` must be one of stacked, scikit-learn, got 'abacus'"),
         (["--repeat=3"], "unrecognized arguments: --repeat=3"),
         (["--data=none.csv"], "cannot read none.csv: No such file or directory"),
         (["--folds=98"], "data/sonar.csv: class 'R' has 97 rows, fewer than the 98 folds"),
@@ -141,7 +145,7 @@ def test_a_broken_table_of_another_arm_is_told_before_the_training(tmp_path, cap
         run("baseline", tmp_path)
     assert caught.value.code == 2
     assert (
-        "hidden.csv: it has no column 'repeat'; make it again, or remove it"
+        "hidden.csv: it has no column 'repeat'; run its command again, or remove it"
         in capsys.readouterr().err
     )
     assert not (tmp_path / "baseline.csv").exists()
@@ -168,6 +172,6 @@ def test_help_explains_every_option():
 
 
 def test_the_benchmark_reads_what_an_arm_says_of_its_time():
-    row = benchmark._process("stacked", 4, 1, ["experiments.baseline", *TOY])
+    row = time_process("stacked", 4, 1, ["experiments.baseline", *TOY])
     assert 0 < row["training_seconds"] < row["process_seconds"]
     assert row["peak_memory_mib"] > 100

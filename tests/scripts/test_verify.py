@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 from experiments import baseline, verify
-from experiments.harness import store as tables
-from experiments.harness.verification import judge, judgeable
+from experiments.harness import store
+from experiments.harness.reruns import can_compare, compare_rerun
+from experiments.harness.schema import ARMS
+from experiments.harness.space import SPACE, describe_space, format_space, read_space
 from tests.conftest import SONAR
 
 TOY = ["--folds=2", "--repeats=2", "--epochs=2", f"--data={SONAR}"]
@@ -29,69 +31,70 @@ def scores(shift=0.0, noise=0.0, settings=1, seed=0):
     [
         (scores(), "identical", ""),
         (scores(1e-9), "the same but for rounding", "largest relative difference"),
-        (scores(noise=0.05, settings=1), "within noise", "at most"),
-        (scores(0.05, noise=0.02), "different", "differs, in the mean by"),
-        (scores(0.05), "different", "in the mean by +5.00 points, p 0"),
-        (scores(-0.2), "different", "in the mean by -20.00 points, p 0"),
-        (scores().assign(log_loss=9.0), "different", "at most log_loss differs"),
+        (scores(noise=0.05, settings=1), "within noise", "differs most"),
+        (scores(0.05, noise=0.02), "different", "accuracy differs most, by"),
+        (scores(0.05), "different", "by +5.00 points on average, p 0"),
+        (scores(-0.2), "different", "by -20.00 points on average, p 0"),
+        (scores().assign(log_loss=9.0), "different", "log_loss differs most"),
         (scores().assign(n_test=22), "different", "another n_test"),
         (scores()[:-1], "different", "another number of rows"),
         (scores().rename(columns={"fold": "split"}), "different", "other columns"),
     ],
 )
 def test_scores_are_held_to_the_noise_of_seeds(again, verdict, says):
-    found = judge("tips-folds", scores(), again, {})
+    found = compare_rerun("tips-folds", scores(), again, {})
     assert found[0] == verdict
     assert says in found[1]
 
 
 def test_what_was_made_with_other_settings_is_told(results, capsys, monkeypatch):
-    record = tables.read_record(results, "baseline")
+    record = store.read_metadata(results, "baseline")
     record["settings"]["momentum"] = 0.9
-    tables.write_arm(results, tables.read_arm(results, "baseline"), record)
+    store.write_arm(results, store.read_table(results, "baseline"), record)
     with pytest.raises(SystemExit):
         verify.main([f"--results={results}", f"--data={SONAR}"])
-    assert "baseline              different: made with other settings" in capsys.readouterr().out
+    assert "different: re-run with another settings" in capsys.readouterr().out
 
 
 def test_a_few_folds_tell_nothing():
     before = scores()[:4].assign(setting=0)
-    assert judge("tips-folds", before, before.assign(fold=before["fold"] + 1), {}) == (
-        "different", "other folds or settings",
-    )  # fmt: skip
+    assert compare_rerun("tips-folds", before, before.assign(fold=before["fold"] + 1), {}) == (
+        "different",
+        "other folds or settings",
+    )
     again = before.assign(accuracy=before["accuracy"] - 0.1)
-    assert judge("tips-folds", before, again, {})[0] == "too few folds to tell"
+    assert compare_rerun("tips-folds", before, again, {})[0] == "too few folds to tell"
 
 
 def test_a_network_that_diverges_only_once_is_a_difference():
     lost = scores().assign(log_loss=[np.nan] + [1.0] * 29)
-    assert judge("tips-folds", scores().assign(log_loss=1.0), lost, {})[0] == "different"
+    assert compare_rerun("tips-folds", scores().assign(log_loss=1.0), lost, {})[0] == "different"
     again = lost.assign(accuracy=lost["accuracy"] + 0.01 * np.array([1, -1] * 15))
-    assert judge("tips-folds", lost, again, {})[0] == "within noise"
+    assert compare_rerun("tips-folds", lost, again, {})[0] == "within noise"
 
 
 def test_one_of_many_settings_is_found():
     again = scores(noise=0.02, settings=50)
-    assert judge("tips-folds", scores(settings=50), again, {})[0] == "within noise"
+    assert compare_rerun("tips-folds", scores(settings=50), again, {})[0] == "within noise"
     again.loc[again["setting"] == 7, "accuracy"] -= 0.05
-    verdict, reason = judge("tips-folds", scores(settings=50), again, {})
+    verdict, reason = compare_rerun("tips-folds", scores(settings=50), again, {})
     assert verdict == "different"
     assert "in one of 50 settings" in reason
 
 
 def test_a_table_that_follows_is_as_its_sources():
     before, again = pd.DataFrame({"value": [1.0, 2.0]}), pd.DataFrame({"value": [1.0, 2.1]})
-    assert judge("tips", before, again, {"tips-folds": "identical"})[0] == "different"
-    assert judge("tips", before, again, {"tips-folds": "within noise"})[0] == "within noise"
-    assert judge("tips", before, again, {"tips-folds": "different"})[0] == "different"
-    assert judge("tips", before, before, {"tips-folds": "different"})[0] == "identical"
+    assert compare_rerun("tips", before, again, {"tips-folds": "identical"})[0] == "different"
+    assert compare_rerun("tips", before, again, {"tips-folds": "within noise"})[0] == "within noise"
+    assert compare_rerun("tips", before, again, {"tips-folds": "different"})[0] == "different"
+    assert compare_rerun("tips", before, before, {"tips-folds": "different"})[0] == "identical"
 
 
 def test_what_follows_is_judged_only_with_all_that_it_follows_from():
-    there = {*tables.ARMS, "summary"}
-    assert judgeable("summary", there, there)
-    assert not judgeable("summary", there - {"hidden"}, there)
-    assert not judgeable("benchmark", {"benchmark"}, {"benchmark"})
+    there = {*ARMS, "summary"}
+    assert can_compare("summary", there, there)
+    assert not can_compare("summary", there - {"hidden"}, there)
+    assert not can_compare("benchmark", {"benchmark"}, {"benchmark"})
 
 
 @pytest.fixture
@@ -112,31 +115,26 @@ def test_results_come_out_again(results, capsys):
 
 def test_results_that_do_not_come_out_again_are_told(results, capsys):
     baseline.main([*TOY, "--repeats=5", f"--results={results}"])
-    folds = tables.read_arm(results, "baseline")
-    record = tables.read_record(results, "baseline")
-    tables.write_arm(results, folds.assign(accuracy=folds["accuracy"] / 2), record)
+    folds = store.read_table(results, "baseline")
+    record = store.read_metadata(results, "baseline")
+    store.write_arm(results, folds.assign(accuracy=folds["accuracy"] / 2), record)
     capsys.readouterr()
     with pytest.raises(SystemExit) as caught:
         verify.main([f"--results={results}", f"--data={SONAR}"])
     assert caught.value.code == 1
     printed = capsys.readouterr().out
-    assert "baseline              different: at most accuracy differs" in printed
+    assert "baseline              different: accuracy differs most" in printed
     assert "0 the same, 0 within noise or too small to tell, 2 different" in printed
 
 
-def test_the_space_of_a_search_is_written_as_it_was_read(tmp_path):
-    text = (
+def test_a_described_space_is_written_and_read_again(tmp_path):
+    path = tmp_path / "space.toml"
+    path.write_text(
         'mlp__model__max_norm = ["none", 3]\n'
         "mlp__model__hidden_units = [[8], [4, 4]]\n"
         "mlp__model__learning_rate = {low = 0.001, high = 0.1, log = true}\n"
     )
-    from experiments import tune
-
-    (tmp_path / "given.toml").write_text(text)
-    space = tune.read_space(tmp_path / "given.toml")
-    described = {name: tune._described(values) for name, values in space.items()}
-    record = tables.json_round_trip({"space": described})
-    (option,) = verify._space(record, tmp_path)
-    again = tune.read_space(tmp_path / option.removeprefix(f"--space={tmp_path}/"))
-    assert {name: tune._described(values) for name, values in again.items()} == described
-    assert verify._space(tables.json_round_trip({"space": tune.SPACE}), tmp_path) == []
+    described = describe_space(read_space(path))
+    path.write_text(format_space(store.json_round_trip(described)))
+    assert describe_space(read_space(path)) == described
+    assert format_space(store.json_round_trip(describe_space(SPACE))) is None

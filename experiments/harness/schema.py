@@ -1,0 +1,79 @@
+"""Every result table once: who writes it, its rows, keys, columns, sources and metadata.
+
+The tables are listed in ``schema.toml``. There, ``@arms`` stands for the four arms, ``@run``
+for the metadata of a repeated cross-validation, and ``[arm]`` for the table of each arm.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+ARMS = ("baseline", "visible", "hidden", "control")
+RUN = ("data", "versions", "repeats", "folds", "epochs", "seed", "splits_sha256")
+
+# JSON types of the metadata's keys.
+KINDS = {
+    dict: ("data", "versions", "tables", "space", "machine", "comparison"),
+    list: ("of", "candidates"),
+    str: ("splits_sha256", "engine"),
+    int: ("repeats", "folds", "epochs", "seed", "inner_folds", "best", "passes"),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A result table.
+
+    Attributes
+    ----------
+    command : str
+        The make target that writes it.
+    unit : str
+        What one row stands for.
+    keys : tuple of str
+        Columns that identify a row.
+    columns : dict of str to str
+        Meaning of each column, in the order of the file.
+    optional : tuple of str
+        Columns that may be missing.
+    further : str
+        Description of columns whose names depend on the run; "" if there are none.
+    sources : tuple of str
+        Tables that it is computed from; empty if it holds scores of trained networks.
+    metadata : tuple of str
+        Keys that its metadata must hold.
+    settings : tuple of str or None
+        Of a table of scores, the columns that tell its settings apart, so that a re-run can be
+        compared setting by setting. None if it is not such a table.
+    may_diverge : bool
+        Whether losses may be infinite or missing: the run tries extreme settings on purpose.
+    committed : bool
+        Whether the project commits it.
+    """
+
+    command: str
+    unit: str
+    keys: tuple[str, ...]
+    columns: dict[str, str]
+    optional: tuple[str, ...] = ()
+    further: str = ""
+    sources: tuple[str, ...] = ()
+    metadata: tuple[str, ...] = ()
+    settings: tuple[str, ...] | None = None
+    may_diverge: bool = False
+    committed: bool = True
+
+
+def _read_tables(path):
+    groups = {"@arms": ARMS, "@run": RUN}
+    tables = {}
+    for name, fields in tomllib.loads(path.read_text(encoding="utf-8")).items():
+        for key, value in fields.items():
+            if isinstance(value, list):
+                fields[key] = tuple(item for part in value for item in groups.get(part, (part,)))
+        for table in ARMS if name == "arm" else (name,):
+            tables[table] = Table(**{"command": table} | fields)
+    return tables
+
+
+TABLES = _read_tables(Path(__file__).with_suffix(".toml"))

@@ -1,0 +1,89 @@
+"""The space of settings that `make tune` searches: the default one, or one from a TOML file."""
+
+import json
+import tomllib
+from pathlib import Path
+
+from scipy import stats
+
+from experiments.harness.errors import InputError
+
+MODEL = "mlp__model__"
+RATES = (f"{MODEL}visible_dropout", f"{MODEL}hidden_dropout")
+SPACE = {
+    f"{MODEL}visible_dropout": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5],
+    f"{MODEL}hidden_dropout": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5],
+    f"{MODEL}learning_rate": [0.01, 0.03, 0.1],
+    f"{MODEL}momentum": [0.8, 0.9, 0.95],
+    f"{MODEL}max_norm": [None, 2.0, 3.0, 4.0],
+    f"{MODEL}hidden_units": [(30, 15), (60, 30), (120, 60)],
+}
+NO_DROPOUT = dict.fromkeys(RATES, [0.0])
+
+
+def read_space(path: Path) -> dict:
+    """Read parameters with lists of values, or bounds ``{low, high, log}``; "none" is None.
+
+    Returns
+    -------
+    dict of str to list or scipy distribution
+        As `foldstack.StackedSearchCV` takes it.
+
+    Raises
+    ------
+    InputError
+        If the file is not such a space.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: {error}") from error
+    if not content:
+        raise InputError(f"{path} has no parameters")
+    return {name: _values(path, name, values) for name, values in content.items()}
+
+
+def describe_space(space: dict) -> dict:
+    """Return a space as JSON values, for the metadata."""
+    return {
+        name: values
+        if isinstance(values, list)
+        else dict(zip(("low", "high"), map(float, values.support()), strict=True))
+        | {"log": values.dist.name == "loguniform"}
+        for name, values in space.items()
+    }
+
+
+def format_space(described: dict) -> str | None:
+    """Return the TOML file of a described space; None if it is the default space."""
+    if described == json.loads(json.dumps(SPACE)):
+        return None
+    lines = []
+    for name, values in described.items():
+        if isinstance(values, dict):
+            bounds = ", ".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
+            lines.append(f"{name} = {{{bounds}}}\n")
+        else:
+            values = ["none" if value is None else value for value in values]
+            lines.append(f"{name} = {json.dumps(values)}\n")
+    return "".join(lines)
+
+
+def _values(path, name, values):
+    if isinstance(values, list) and values:
+        none = 0.0 if name.endswith("dropout") else None
+        return [
+            none if value == "none" else tuple(value) if isinstance(value, list) else value
+            for value in values
+        ]
+    bounds = isinstance(values, dict) and isinstance(values.get("log", False), bool)
+    if bounds and {"low", "high"} <= set(values) <= {"low", "high", "log"}:
+        low, high, log = values["low"], values["high"], values.get("log")
+        try:
+            if low < high and (low > 0 or not log):
+                return stats.loguniform(low, high) if log else stats.uniform(low, high - low)
+        except (TypeError, OverflowError):
+            pass
+    raise InputError(f"{path}: {name} needs a list of values, or {{low = …, high = …}}")
