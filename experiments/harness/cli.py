@@ -60,7 +60,7 @@ def run_command(command: str, action: Callable[[], None], interrupted: str | Non
         sys.stdout.reconfigure(errors="replace")  # a terminal without “ and ”
     try:
         action()
-        sys.stdout.flush()
+        print(end="", flush=True)  # to nowhere if standard output is closed
         if is_script:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done
     except BrokenPipeError:
@@ -73,7 +73,7 @@ def run_command(command: str, action: Callable[[], None], interrupted: str | Non
             print(f"{command}: interrupted; {interrupted or written}", file=sys.stderr, flush=True)
             if is_script:  # a normal exit waits for threads, which may train for minutes
                 with contextlib.suppress(OSError):
-                    sys.stdout.flush()
+                    print(end="", flush=True)
                 os._exit(130)
             sys.exit(130)
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
