@@ -5,90 +5,73 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/installed
 RUN := $(VENV)/bin/python -m
+SETTINGS := $(or $(realpath $(VENV)/bin/python),$(PYTHON)) -I experiments/harness/settings.py
 
-# An option counts only when it is given on make's command line: a variable called DATA or
-# SEED in somebody's environment should not change a result.
-option = $(if $(filter command,$(origin $1)),--$2 "$($1)")
-flag = $(if $(and $(filter command,$(origin $1)),$(filter-out 0 no false,$($1))),--$2)
-OPTIONS = $(call option,REPEATS,repeats) $(call option,FOLDS,folds) \
-          $(call option,EPOCHS,epochs) $(call option,SEED,seed) $(call option,JOBS,jobs) \
-          $(call option,DATA,data) $(call option,TARGET,target) \
-          $(call option,CANDIDATES,candidates) $(call option,SPACE,space) $(call option,INNER_FOLDS,inner-folds) \
-          $(call option,MODEL,model) $(call option,ONLY,only) $(call option,SCHEDULER,scheduler) $(call option,PART,part) \
-          $(call option,RESULTS,results) \
-          $(call option,ENGINE,engine) $(call flag,CURVES,curves) $(call flag,VERBOSE,verbose)
-
+SCRIPTS := baseline visible hidden control remedies tips evaluation tune predict \
+           compare figures report validate verify benchmark
 .DEFAULT_GOAL := help
-.PHONY: help baseline visible hidden control remedies tips evaluation tune predict compare figures report all validate verify benchmark test audit lint lock clean
+.PHONY: help $(SCRIPTS) all test audit lint lock clean check
+
+# Variables on make's command line reach a program exactly as typed. Neither make nor a shell
+# expands them: they are exported in one variable, which experiments/harness/settings.py reads.
+.given := $(foreach .name,$(.VARIABLES),$(if $(filter command,$(origin $(.name))),$(.name)))
+.space := $(subst ,, )
+define .newline
+
+
+endef
+.encode = $(subst $(.newline),%0A,$(subst $(.space),%20,$(subst %,%25,$1)))
+unexport $(.given)
+export SONAR_DROPOUT_MAKE := $(or $(MAKECMDGOALS),help) \
+    $(foreach .name,$(.given),$(.name)=$(call .encode,$(value $(.name))))
+
+help $(SCRIPTS) all test audit lint lock clean: check
+check:  # refuses variables that no target takes, before anything else is made
+	@$(SETTINGS)
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo
-	@echo "  Options: REPEATS FOLDS EPOCHS SEED JOBS DATA TARGET RESULTS ENGINE CURVES VERBOSE"
-	@echo "  SCHEDULER; of make tune also CANDIDATES SPACE INNER_FOLDS; of make predict MODEL;"
-	@echo "  of make validate PART; of make verify ONLY,"
-	@echo "  as in: make baseline REPEATS=5 SEED=1. Not every target takes them all."
+	@$(SETTINGS) help
 
-baseline: $(INSTALLED)  ## Cross-validate the network without dropout
-	@$(RUN) experiments.baseline $(OPTIONS)
+baseline:  ## Cross-validate the network without dropout
+visible:  ## Cross-validate 20% dropout on the inputs
+hidden:  ## Cross-validate 20% dropout after each hidden layer
+control:  ## Cross-validate the dropout arms' settings without dropout
+remedies:  ## Train the hidden arm longer and at other learning rates
+tips:  ## Measure the tutorial's five tips (resumes an interrupted run)
+evaluation:  ## Show what dropout does in training and at evaluation
+tune:  ## Tune dropout on a table: make tune DATA=mine.csv
+predict:  ## Predict a table's classes: make predict MODEL=results/tuned.keras DATA=new.csv
+compare:  ## Compare the arms, with intervals (runs those without results)
+figures:  ## Draw the tables into results/figures/
+report:  ## Write results/README.md from the tables
+validate:  ## Compare the stacked engine with scikit-learn's (10 to 30 minutes)
+verify:  ## Re-run the experiments and compare the results (20 to 40 minutes; ONLY=baseline,tune)
+benchmark:  ## Time both engines side by side (5 to 15 minutes, on an idle machine)
 
-visible: $(INSTALLED)  ## Cross-validate 20% dropout on the inputs
-	@$(RUN) experiments.visible $(OPTIONS)
+MODULE = $@
+evaluation: MODULE = dropout_modes
+validate: MODULE = engine_check
+$(SCRIPTS): $(INSTALLED)
+	@$(RUN) experiments.$(MODULE) --from-make
 
-hidden: $(INSTALLED)  ## Cross-validate 20% dropout after each hidden layer
-	@$(RUN) experiments.hidden $(OPTIONS)
-
-control: $(INSTALLED)  ## Cross-validate the dropout arms' settings without dropout
-	@$(RUN) experiments.control $(OPTIONS)
-
-remedies: $(INSTALLED)  ## Train the hidden arm longer and at other learning rates
-	@$(RUN) experiments.remedies $(OPTIONS)
-
-tips: $(INSTALLED)  ## Measure the tutorial's five tips (goes on where it was stopped)
-	@$(RUN) experiments.tips $(OPTIONS)
-
-evaluation: $(INSTALLED)  ## Show what dropout does in training and at evaluation
-	@$(RUN) experiments.evaluation $(OPTIONS)
-
-tune: $(INSTALLED)  ## Tune dropout on a table: make tune DATA=mine.csv
-	@$(RUN) experiments.tune $(OPTIONS)
-
-predict: $(INSTALLED)  ## Predict a table's classes: make predict MODEL=results/tuned.keras DATA=new.csv
-	@$(RUN) experiments.predict $(OPTIONS)
-
-compare: $(INSTALLED)  ## Compare the arms, with intervals (runs those without results)
-	@$(RUN) experiments.compare $(OPTIONS)
-
-figures: $(INSTALLED)  ## Draw the tables into results/figures/
-	@$(RUN) experiments.figures $(call option,RESULTS,results)
-
-report: $(INSTALLED)  ## Write results/README.md out of the tables
-	@$(RUN) experiments.report $(call option,RESULTS,results)
-
-# At 30 repeats unless it is said otherwise.
-all: REPEATS := $(if $(filter command,$(origin REPEATS)),$(REPEATS),30)
+ALL = --no-print-directory --old-file=check $(if $(filter REPEATS,$(.given)),,REPEATS=30)
 all: $(INSTALLED)  ## The arms, remedies, comparison, figures, report; 30 repeats (5 to 10 minutes)
-	@$(MAKE) --no-print-directory baseline visible hidden control REPEATS=$(REPEATS) CURVES=1
-	@$(MAKE) --no-print-directory remedies REPEATS=$(REPEATS)
-	@$(MAKE) --no-print-directory compare REPEATS=$(REPEATS)
-	@$(MAKE) --no-print-directory figures
-	@$(MAKE) --no-print-directory report
-
-validate: $(INSTALLED)  ## Hold the stacked engine to the tutorial's way (10 to 30 minutes)
-	@$(RUN) experiments.validate $(OPTIONS)
-
-verify: $(INSTALLED)  ## Make the results again and compare (20 to 40 minutes; ONLY=baseline,tune)
-	@$(RUN) experiments.verify $(OPTIONS)
-
-benchmark: $(INSTALLED)  ## Time both ways side by side (5 to 15 minutes, on an idle machine)
-	@$(RUN) experiments.benchmark $(OPTIONS)
+	@$(MAKE) $(ALL) baseline visible hidden control CURVES=1
+	@$(MAKE) $(ALL) remedies
+	@$(MAKE) $(ALL) compare
+	@$(MAKE) $(ALL) figures
+	@$(MAKE) $(ALL) report
 
 test: $(INSTALLED)  ## Run the tests (the quick ones: PYTEST="-m 'not slow'")
 	@$(RUN) pytest --numprocesses=auto --maxprocesses=4 $(PYTEST)
 
-lint: $(INSTALLED)  ## Check the style of the code
+lint: $(INSTALLED)  ## Check style, spelling and that the lock fits pyproject.toml
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
+	@$(RUN) codespell_lib .
+	@$(RUN) pip --isolated install --dry-run --quiet --no-index --no-build-isolation \
+	    --disable-pip-version-check '.[study,dask,test]'
 
 audit: $(INSTALLED)  ## Look the locked packages up among known vulnerabilities
 	@$(PYTHON) -m venv $(VENV)-audit
@@ -97,14 +80,14 @@ audit: $(INSTALLED)  ## Look the locked packages up among known vulnerabilities
 
 lock: $(INSTALLED)  ## Write requirements.txt anew from pyproject.toml
 	@$(RUN) pip install --quiet uv
-	@$(VENV)/bin/uv pip compile pyproject.toml --quiet --extra test --extra dask --universal \
+	@$(VENV)/bin/uv pip compile pyproject.toml --quiet --all-extras --universal \
 	    --python-version 3.11 --generate-hashes --upgrade \
 	    --custom-compile-command "make lock" --output-file requirements.txt
 
 clean:  ## Remove the virtual environment
 	@rm -rf $(VENV) $(VENV)-audit
 
-$(INSTALLED): requirements.txt
+$(INSTALLED): requirements.txt | check
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Python 3.11, 3.12 or 3.13 is needed, this is " + sys.version.split()[0] + "; say which: make PYTHON=python3.12")'
 	@echo "Installing into $(VENV) (once, about a minute) …" >&2
 	@$(PYTHON) -m venv --clear $(VENV)

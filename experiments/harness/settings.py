@@ -1,0 +1,239 @@
+"""Every option, defined once: for the command line, `--help`, make, the metadata and `verify`.
+
+make runs this file before anything is installed, with the Python at hand: standard library
+only, valid from Python 3.8 on.
+"""
+
+from __future__ import annotations
+
+import os
+import reprlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Mapping
+
+FROM_MAKE = "SONAR_DROPOUT_MAKE"  # environment variable: targets and variables, see the Makefile
+MAKE_VARIABLES = ("PYTHON", "PYTEST", "RUN", "VENV")  # those of the Makefile itself
+
+
+class Type(NamedTuple):
+    """What the value of an option may be; `convert` raises ValueError for anything else."""
+
+    metavar: str
+    expected: str
+    convert: Callable[[str], object]
+
+
+class Option(NamedTuple):
+    """An option of one or more commands; `name` is its key in the metadata of tables, too."""
+
+    name: str
+    type: Type | None  # None for a flag, which takes no value and is off by default
+    help: str
+    default: object = None
+    recorded: bool = False  # in the metadata, because it influences the results
+
+    @property
+    def flag(self) -> str:
+        """Name on a command line, such as ``--inner-folds``."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """Name as a variable of make, such as ``INNER_FOLDS``."""
+        return self.name.upper()
+
+    def parse(self, text: str) -> object:
+        """Convert a value given as text; raise ValueError with what was expected."""
+        try:
+            return self.type.convert(text)
+        except ValueError:
+            is_number = text.lstrip("-").isdigit() and len(text) < 20
+            given = text if is_number else reprlib.repr(text)
+            expected = f"`{self.flag[2:]}` must be {self.type.expected}"
+            raise ValueError(f"{expected}, got {given}") from None
+
+    def describe(self, default: object) -> str:
+        """Return the help text with the default."""
+        if default is None or self.type is None:
+            return self.help
+        return f"{self.help} (default: {'all' if isinstance(default, list) else default})"
+
+
+class Command(NamedTuple):
+    """A target of make that takes options."""
+
+    name: str
+    options: tuple[str, ...]
+    defaults: Mapping[str, object] = {}  # where they differ from the options' own
+    script: str | None = None  # name of its module, where that is not the target's
+    internal: tuple[str, ...] = ()  # options that only the program passes, to itself
+
+    @property
+    def module(self) -> str | None:
+        """Module to run; None for `all`, which makes other targets."""
+        return None if self.name == "all" else f"experiments.{self.script or self.name}"
+
+    def default(self, option: str) -> object:
+        """Return the default of an option."""
+        return self.defaults.get(option, OPTIONS[option].default)
+
+
+def _whole(minimum, maximum=None):
+    def convert(text):
+        number = int(text)
+        if number < minimum or (maximum is not None and number > maximum):
+            raise ValueError
+        return number
+
+    bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+    return Type("N", f"a whole number {bounds}", convert)
+
+
+def _choice(*choices):
+    return Type("NAME", f"one of {', '.join(choices)}", lambda text: choices[choices.index(text)])
+
+
+def _names(*choices):
+    def convert(text):
+        return [choices[choices.index(name)] for name in text.replace(",", " ").split() or [""]]
+
+    return Type("NAME,NAME", f"one or more of {', '.join(choices)}", convert)
+
+
+ARMS = ("baseline", "visible", "hidden", "control")
+REPEATABLE = (*ARMS, "remedies", "compare", "tips", "evaluation", "tune", "report")
+_FILE, _FOLDER = Type("FILE", "a path", Path), Type("FOLDER", "a path", Path)
+_DATA = "table of numbers and a class; separator and header are detected"
+_TARGET = "name or number of the class column (default: the last)"
+_JOBS = "threads, or processes with scikit-learn; does not change the results"
+_ENGINE = "stacked: all networks train together; scikit-learn: one after another"
+_OPTIONS = (
+    Option("repeats", _whole(1), "number of cross-validations, each on new splits", 10, True),
+    Option("folds", _whole(2), "stratified, shuffled folds of each cross-validation", 10, True),
+    Option("epochs", _whole(1, 2**31 - 1), "passes over the training rows", 300, True),
+    Option("seed", _whole(0, 2**32 - 1), "seed of all splits and networks", 7, True),
+    Option("jobs", _whole(1), _JOBS, os.cpu_count() or 1),
+    Option("data", _FILE, _DATA, Path("data/sonar.csv")),
+    Option("target", Type("COLUMN", "text", str), _TARGET, recorded=True),
+    Option("results", _FOLDER, "folder of the result tables", Path("results")),
+    Option("scheduler", Type("ADDRESS", "text", str), "Dask cluster to train on: tcp://host:8786"),
+    Option("engine", _choice("stacked", "scikit-learn"), _ENGINE, "stacked", True),
+    Option("curves", None, "also write the scores after every epoch", False),
+    Option("verbose", None, "print how long each step takes", False),
+    Option("inner_folds", _whole(2), "folds that select, within each training set", 5, True),
+    Option("candidates", _whole(1), "number of candidates drawn from the space", 30, True),
+    Option("space", _FILE, "TOML file of the search space (default: the built-in one)"),
+    Option("model", _FILE, "model saved by make tune", Path("results/tuned.keras")),
+    Option("part", _choice("engines", "search", "all"), "engines, search or all", "all"),
+    Option("only", _names(*REPEATABLE), "commands to run again", list(REPEATABLE)),
+    Option("way", _choice("tutorial", "mlp"), "reference to time in this process"),
+    Option("networks", _whole(10), "number of networks to train in this process", 10),
+)
+OPTIONS = {option.name: option for option in _OPTIONS}
+
+_SPLITS = ("repeats", "folds", "epochs", "seed", "jobs", "data", "target", "results")
+_ARM = (*_SPLITS, "scheduler", "engine", "curves", "verbose")
+_TIMED = ("epochs", "seed", "data", "results")
+_COMMANDS = (
+    *(Command(arm, _ARM) for arm in ARMS),
+    Command("remedies", _SPLITS),
+    Command("tips", (*_SPLITS, "scheduler"), {"repeats": 3}),
+    Command("evaluation", _SPLITS, script="dropout_modes"),
+    Command("tune", (*_SPLITS[1:], "scheduler", "inner_folds", "candidates", "space")),
+    Command("predict", ("data", "results", "model")),
+    Command("compare", _ARM),
+    Command("figures", ("results",)),
+    Command("report", ("results",)),
+    Command("all", (*_SPLITS, "scheduler", "verbose"), {"repeats": 30}),
+    Command("validate", (*_SPLITS, "part"), {"repeats": 5}, "engine_check"),
+    Command("verify", ("jobs", "data", "results", "scheduler", "only")),
+    Command("benchmark", _TIMED, internal=("jobs", "way", "networks")),
+)
+COMMANDS = {command.name: command for command in _COMMANDS}
+
+
+def _recorded_names(command):
+    return [name for name in COMMANDS[command].options if OPTIONS[name].recorded]
+
+
+def recorded(command: str, options: Namespace) -> dict[str, object]:
+    """Return the options that belong in a table's metadata; a target of None is left out."""
+    values = {name: getattr(options, name) for name in _recorded_names(command)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def arguments(command: str, metadata: Mapping[str, object]) -> list[str]:
+    """Return the arguments that repeat a run, from the metadata of its table.
+
+    The target may stand in the metadata of the data, and `candidates` may be the list of them.
+    Options that are not in the metadata are left at their defaults.
+    """
+    values = {"target": metadata.get("data", {}).get("target"), **metadata}
+    if isinstance(values.get("candidates"), list):
+        values["candidates"] = len(values["candidates"])
+    names = [name for name in _recorded_names(command) if values.get(name) is not None]
+    return [f"{OPTIONS[name].flag}={values[name]}" for name in names]
+
+
+def _read_make():
+    """Return the targets and the variables of the make command that runs this process.
+
+    The Makefile exports them separated by spaces; spaces, newlines and percent signs within
+    a value as ``%20``, ``%0A`` and ``%25``.
+    """
+    words = [word for word in os.environ.get(FROM_MAKE, "").split(" ") if word]
+    values = dict(word.split("=", 1) for word in words if "=" in word)
+    for code, character in (("%20", " "), ("%0A", "\n"), ("%25", "%")):  # percent signs last
+        values = {name: value.replace(code, character) for name, value in values.items()}
+    return [word for word in words if "=" not in word], values
+
+
+def make_arguments(command: str) -> list[str]:
+    """Return the variables of the make command that `command` takes, as its arguments."""
+    values, found = _read_make()[1], []
+    for option in [OPTIONS[name] for name in COMMANDS[command].options if name.upper() in values]:
+        value = values[option.variable]
+        if option.type:
+            found.append(f"{option.flag}={value}")
+        elif value.lower() not in ("", "0", "no", "false"):
+            found.append(option.flag)
+    return found
+
+
+def check_make() -> int:
+    """Refuse variables that no target of the make command takes; return the exit status."""
+    targets, values = _read_make()
+    taken = {name for target in targets if target in COMMANDS for name in COMMANDS[target].options}
+    variables = [option.variable for option in _OPTIONS if option.name in taken]
+    known = [*variables, *MAKE_VARIABLES]
+    unknown = [repr(name) for name in values if name not in known]
+    unused = [name for name in variables if name in os.environ]
+    make = " ".join(["make", *targets])
+    if unknown:
+        names = ", ".join(unknown)
+        print(f"make: unknown variable {names}; {make} takes {', '.join(known)}", file=sys.stderr)
+    elif unused:
+        names = ", ".join(unused)
+        hint = f"use {make} {unused[0]}=..."
+        print(f"make: not using {names} from the environment; {hint}", file=sys.stderr)
+    return 2 if unknown else 0
+
+
+def print_help() -> None:
+    """List the variables of make."""
+    print("\n  Variables, as in make baseline REPEATS=5 SEED=1; no target takes all of them:")
+    for option in _OPTIONS:
+        takers = [name for name, command in COMMANDS.items() if option.name in command.options]
+        if takers:
+            usage = f"{option.variable}={option.type.metavar if option.type else 1}"
+            only = f"make {takers[0]}: " if len(takers) == 1 else ""
+            print(f"  {usage:19} {only}{option.describe(option.default)}")
+
+
+if __name__ == "__main__":
+    sys.exit(print_help() if sys.argv[1:] == ["help"] else check_make())

@@ -1,0 +1,200 @@
+"""Options: defined once, checked, recorded in metadata and repeated from it; exit statuses."""
+
+import ast
+import errno
+import json
+import subprocess
+import sys
+
+import pytest
+
+from experiments.harness import cli, files, settings
+from experiments.harness.errors import InputError
+from experiments.harness.settings import COMMANDS, OPTIONS
+from tests.conftest import SONAR
+
+REPOSITORY = SONAR.parents[1]
+SCRIPTS = [name for name, command in COMMANDS.items() if command.module]
+VALUES = {"target": "cost ($)", "engine": "scikit-learn"}  # others: one more than the default
+
+
+def parsed(command, *argv):
+    return cli.parse(command, "What it does.", argv)
+
+
+def test_options_are_complete():
+    used = {name for c in COMMANDS.values() for name in (*c.options, *c.internal, *c.defaults)}
+    assert used == set(OPTIONS)
+    for option in OPTIONS.values():
+        assert option.help
+        assert option.default is False if option.type is None else option.type.metavar
+
+
+@pytest.mark.parametrize("command", SCRIPTS)
+def test_help_and_defaults(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    taken = COMMANDS[command]
+    defaults = {name: taken.default(name) for name in (*taken.options, *taken.internal)}
+    assert vars(parsed(command)) == defaults
+    with pytest.raises(SystemExit, match="0"):
+        parsed(command, "--help")
+    printed = capsys.readouterr().out
+    assert "What it does." in printed
+    for name, default in defaults.items():
+        assert (OPTIONS[name].describe(default) in printed) == (name in taken.options)
+        assert (f"  {OPTIONS[name].flag} " in printed) == (name in taken.options)
+
+
+def test_defaults_that_differ():
+    repeats = {name: c.default("repeats") for name, c in COMMANDS.items() if "repeats" in c.options}
+    special = {"tips": 3, "validate": 5, "all": 30}
+    assert repeats == dict.fromkeys(repeats, 10) | special
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("--repeats=0", "`repeats` must be a whole number of at least 1, got 0"),
+        ("--folds=1", "`folds` must be a whole number of at least 2, got 1"),
+        ("--epochs=ten", "`epochs` must be a whole number from 1 to 2147483647, got 'ten'"),
+        ("--epochs=2147483648", "from 1 to 2147483647, got 2147483648"),
+        ("--seed=-1", "`seed` must be a whole number from 0 to 4294967295, got -1"),
+        ("--seed=4294967296", "got 4294967296"),
+        ("--seed=1.5", "got '1.5'"),
+        ("--jobs=" + "9" * 5000, "`jobs` must be"),
+        ("--jobs=", "got ''"),
+        ("--inner-folds=1", "`inner-folds` must be"),
+        ("--candidates=0", "`candidates` must be"),
+        ("--engine=abacus", "`engine` must be one of stacked, scikit-learn, got 'abacus'"),
+        ("--part=half", "`part` must be one of engines, search, all, got 'half'"),
+        ("--only=baseline,all", "`only` must be one or more of baseline, visible, hidden"),
+        ("--only=", "`only` must be"),
+        ("--repeat=3", "unrecognized arguments: --repeat=3"),
+        ("--target", "argument --target: expected one argument"),
+        ("--x=a\nb", "unrecognized arguments: --x=a b"),
+    ],
+)
+def test_invalid_options(option, expected, capsys):
+    name = option[2:].partition("=")[0].replace("-", "_")
+    command = next((c for c in COMMANDS if name in COMMANDS[c].options), "baseline")
+    with pytest.raises(SystemExit) as caught:
+        parsed(command, option)
+    out, err = capsys.readouterr()
+    assert (caught.value.code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"{command}: ")
+    assert err.endswith("; see --help\n")
+    assert expected in err
+
+
+def test_bounds_are_valid():
+    limits = parsed("baseline", "--epochs=2147483647", "--seed=4294967295", "--folds=2")
+    assert (limits.epochs, limits.seed, limits.folds) == (2**31 - 1, 2**32 - 1, 2)
+    assert parsed("verify", "--only=tune, baseline").only == ["tune", "baseline"]
+
+
+@pytest.mark.parametrize("command", SCRIPTS)
+def test_a_run_is_repeated_from_its_metadata(command):
+    changed = [OPTIONS[name] for name in COMMANDS[command].options if OPTIONS[name].recorded]
+    values = {o.name: VALUES.get(o.name) or o.default + 1 for o in changed}
+    options = parsed(command, *(f"{o.flag}={values[o.name]}" for o in changed))
+    metadata = settings.recorded(command, options)
+    assert metadata == values
+    assert (
+        parsed(command, *settings.arguments(command, json.loads(json.dumps(metadata)))) == options
+    )
+
+
+def test_metadata_of_tables():
+    metadata = settings.recorded("tune", parsed("tune", "--jobs=3", "--results=x"))
+    assert metadata == {"folds": 10, "epochs": 300, "seed": 7, "inner_folds": 5, "candidates": 30}
+    metadata |= {"candidates": [{}, {}], "data": {"target": "-1"}, "repeats": 1, "space": {}}
+    assert settings.arguments("tune", metadata)[-3:] == [
+        "--target=-1",
+        "--inner-folds=5",
+        "--candidates=2",
+    ]
+    assert settings.arguments("report", metadata) == []
+
+
+def test_make_variables_count_only_with_the_flag(monkeypatch):
+    words = "baseline TARGET=a%20%2520%0Ab CURVES=yes VERBOSE=No CANDIDATES=3"
+    monkeypatch.setenv(settings.FROM_MAKE, words)
+    assert parsed("baseline") == parsed("baseline", "--repeats=10")
+    assert parsed("baseline", "--from-make") == parsed("baseline", "--target=a %20\nb", "--curves")
+
+
+def test_settings_need_no_installation():
+    path = settings.__file__
+    with open(path) as file:
+        ast.parse(file.read(), feature_version=(3, 8))
+    subprocess.run([sys.executable, "-I", "-S", path, "help"], check=True, capture_output=True)
+
+
+def fail_with(error):
+    def action():
+        raise error
+
+    return action
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (InputError("a\n b"), 2, "tune: a b"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "tune: No space left on device"),
+        (KeyboardInterrupt(), 130, "tune: interrupted; nothing was written"),
+    ],
+)
+def test_errors_are_reported_on_one_line(error, status, line, capsys, monkeypatch):
+    monkeypatch.setattr(files, "written", lambda: False)
+    with pytest.raises(SystemExit, match=str(status)):
+        cli.run_command("tune", fail_with(error))
+    assert capsys.readouterr() == ("", f"{line}\n")
+
+
+@pytest.mark.parametrize("text", [None, "run it again"])
+def test_an_interrupt_says_what_was_written(text, capsys, monkeypatch):
+    monkeypatch.setattr(files, "written", lambda: True)
+    with pytest.raises(SystemExit, match="130"):
+        cli.run_command("tips", fail_with(KeyboardInterrupt()), text)
+    outcome = text or "what was written before is whole"
+    assert capsys.readouterr().err == f"tips: interrupted; {outcome}\n"
+
+
+def test_other_errors_are_raised():
+    with pytest.raises(OSError, match="odd"):
+        cli.run_command("tune", fail_with(OSError("odd")))
+
+
+SCRIPT = """
+import signal, sys, threading, time
+from experiments.harness import cli
+__package__ = "experiments"  # as a script of the study
+def action():
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    print("so far")
+    signal.raise_signal(signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+cli.run_command("tune", action)
+"""
+
+
+def test_an_interrupt_does_not_wait_for_threads():
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=REPOSITORY, capture_output=True, text=True, timeout=20
+    )
+    assert (done.returncode, done.stdout) == (130, "so far\n")
+    assert done.stderr == "tune: interrupted; nothing was written\n"
+
+
+def test_a_closed_pipe():
+    script = "from experiments.harness import cli\ncli.run_command('x', lambda: print('y' * 10**6))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait()) == (b"", 141)
+    process.stderr.close()

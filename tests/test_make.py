@@ -1,0 +1,176 @@
+"""make: values arrive exactly as typed, and what no target takes is refused."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.harness.settings import COMMANDS, OPTIONS
+from tests.conftest import SONAR
+
+pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+REPOSITORY = SONAR.parents[1]
+PRINT_OPTIONS = """
+import json, sys
+sys.path.insert(0, {repository!r})
+from experiments.harness import cli, settings
+(command,) = [c.name for c in settings.COMMANDS.values() if c.module == sys.argv[1]]
+options = vars(cli.parse(command, "", sys.argv[2:]))
+sys.stdout.write(json.dumps([command, options], default=str) + "\\n")
+"""
+CLEAN = {
+    name: value
+    for name, value in os.environ.items()
+    if name.lower() not in OPTIONS and not name.startswith(("MAKE", "MFLAGS"))
+}
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Run make with scripts replaced by one that prints its options."""
+    script = tmp_path / "print_options.py"
+    script.write_text(PRINT_OPTIONS.format(repository=str(REPOSITORY)))
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv" / "installed").touch()
+
+    def run(*arguments, environment=()):
+        before = sorted(tmp_path.rglob("*"))
+        fixed = [f"VENV={tmp_path}/venv", f"PYTHON={sys.executable}"]
+        done = subprocess.run(
+            ["make", *fixed, f"RUN={sys.executable} {script}", *arguments],
+            cwd=REPOSITORY,
+            env=CLEAN | dict(environment),
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+        )
+        assert sorted(tmp_path.rglob("*")) == before
+        return done
+
+    return run
+
+
+def options_of(done):
+    assert done.returncode == 0, done.stderr
+    return dict(map(json.loads, done.stdout.splitlines()))
+
+
+VALUES = [
+    'a"; touch x; "',
+    "cost ($)",
+    "`touch x`",
+    "$(shell touch x) $(error x) ${DATA} $@ $$ $",
+    "-x",
+    "--seed=3",
+    "two  words ",
+    "# 'quotes' \"quotes\"",
+    "%20%0A 100%",
+    "a\nb\n",
+    "a\tb\\",
+    "a,b)(c=d:=e",
+    "~ * ? [a] {a,b} > < | & ; !",
+    "größe 日本 \udcff",
+    "",
+]
+
+
+@pytest.mark.parametrize("number", range(0, len(VALUES), 2))
+def test_values_arrive_as_typed(make, tmp_path, number):
+    texts = [value.replace("touch x", f"touch {tmp_path}/x") for value in VALUES]
+    first, second = texts[number], texts[number - 1]
+    done = make("tune", f"TARGET={first}", f"SCHEDULER={second}", f"RESULTS=./{first}/x")
+    options = options_of(done)["tune"]
+    assert done.stderr == ""
+    assert (options["target"], options["scheduler"]) == (first, second)
+    assert options["results"] == str(Path(first) / "x")
+    assert options["seed"] == 7
+
+
+def test_each_target_is_given_the_variables_that_it_takes(make):
+    found = options_of(make("baseline", "tune", "CANDIDATES=3", "CURVES=1", "SEED=2"))
+    assert (found["tune"]["candidates"], found["baseline"]["curves"]) == (3, True)
+    assert found["tune"]["seed"] == found["baseline"]["seed"] == 2
+
+
+def test_every_target_takes_its_options(make):
+    """The Makefile and the settings name the same targets, scripts and options."""
+    scripts = [name for name, command in COMMANDS.items() if command.module]
+    taken = {name for command in scripts for name in COMMANDS[command].options}
+    values = {name: OPTIONS[name].default for name in taken} | {"curves": 1, "verbose": 0}
+    values |= {"target": "t", "scheduler": "s", "space": "p", "only": "tune,tips", "seed": 12}
+    given = [f"{OPTIONS[name].variable}={value}" for name, value in values.items()]
+    done = make("-j2", *scripts, *given)
+    shown = values | {"curves": True, "verbose": False, "only": ["tune", "tips"]}
+    shown = json.loads(json.dumps(shown, default=str))
+    assert done.stderr == ""
+    found = options_of(done)
+    assert found.keys() == set(scripts)
+    for name in scripts:
+        assert {key: found[name][key] for key in COMMANDS[name].options} == {
+            key: shown[key] for key in COMMANDS[name].options
+        }
+
+
+@pytest.mark.parametrize("repeats", [None, 4])
+def test_all(make, repeats):
+    done = make(
+        "-j2", "all", "TARGET=a  $(b) 'c'\n\\d ", *([f"REPEATS={repeats}"] if repeats else [])
+    )
+    assert done.stderr == ""
+    order = [json.loads(line)[0] for line in done.stdout.splitlines()]
+    assert sorted(order[:4]) == ["baseline", "control", "hidden", "visible"]
+    assert order[4:] == ["remedies", "compare", "figures", "report"]
+    found = options_of(done)
+    for name in order[:6]:
+        assert found[name]["repeats"] == (repeats or COMMANDS["all"].default("repeats"))
+        assert found[name]["target"] == "a  $(b) 'c'\n\\d "
+    assert all(found[name]["curves"] for name in order[:4])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unknown", "known"),
+    [
+        (["baseline", "EPOCH=3"], ["EPOCH"], "baseline takes REPEATS, FOLDS, EPOCHS"),
+        (["tune", "data=mine.csv"], ["data"], "tune takes FOLDS"),
+        (["baseline", "visible", "CANDIDATES=3", "x=1"], ["CANDIDATES", "x"], "baseline visible"),
+        (["-j4", "all", "ENGINE=stacked"], ["ENGINE"], "all takes REPEATS"),
+        (["lint", "SEED=1"], ["SEED"], "lint takes PYTHON, PYTEST, RUN, VENV"),
+        (["-k", "clean", "EPOCHS=1", "baseline", "DATE=1"], ["DATE"], "clean baseline takes"),
+        (["EPOCHS=3"], ["EPOCHS"], "help takes PYTHON"),
+        (["tune", "WAY=mlp"], ["WAY"], "tune takes"),
+        (["tune", "a;touch${IFS}x=1"], ["a;touchx"], "tune takes"),
+        (["tune", "`x`$$(y)'\"=1"], ["`x`$(y)\\'\""], "tune takes"),
+    ],
+)
+def test_other_variables_are_refused_before_anything_happens(
+    make, tmp_path, arguments, unknown, known
+):
+    (tmp_path / "venv" / "installed").unlink()  # an installation would come first
+    done = make(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    line, *others = done.stderr.splitlines()
+    assert line.startswith("make: unknown variable ")
+    assert all(other.startswith(("make: *** ", "make: Target ")) for other in others)  # its own
+    assert known in line
+    assert all(f"'{name}'" in line for name in unknown)
+
+
+@pytest.mark.parametrize("flags", [[], ["-e"]])
+def test_the_environment_is_not_used(make, flags):
+    environment = {"DATA": "$(shell touch x)", "SEED": "3", "REPEATS": "4"}
+    done = make(*flags, "tune", "SEED=5", environment=environment)
+    assert done.stderr == "make: not using DATA from the environment; use make tune DATA=...\n"
+    assert options_of(done)["tune"]["data"] == "data/sonar.csv"
+    assert options_of(done)["tune"]["seed"] == 5
+
+
+def test_help_lists_targets_and_variables(make):
+    done = make()
+    assert (done.returncode, done.stderr) == (0, "")
+    for name, command in COMMANDS.items():
+        assert f"  make {name} " in done.stdout
+        assert all(f"  {OPTIONS[option].variable}=" in done.stdout for option in command.options)
