@@ -25,7 +25,7 @@ from experiments.harness.errors import InputError
 from experiments.harness.files import locked
 from experiments.harness.paired import check_comparable, compare_pairs
 from experiments.harness.runner import Run, check_arm, cross_validate_arm, run
-from experiments.harness.settings import default
+from experiments.harness.settings import COMMANDS
 
 PAIRS = {
     "arms": [
@@ -51,7 +51,7 @@ def adopt_options(this):
     if present := list(store.read_arms(this.results)):
         metadata = store.read_metadata(this.results, present[0])
         for key in SHARED_OPTIONS:
-            if getattr(options, key) not in (default("compare", key), metadata[key]):
+            if getattr(options, key) not in (COMMANDS["compare"].default(key), metadata[key]):
                 raise InputError(
                     f"{this.results / present[0]}.csv has {key} {metadata[key]}, not "
                     f"{getattr(options, key)}; run the arms again, or compare without --{key}"
@@ -89,9 +89,7 @@ def write_comparison(this):
     metadata = {name: store.read_metadata(this.results, name) for name in ARMS}
     check_comparable(metadata)
     check_dataset(this, metadata["baseline"])
-    context = score_references(
-        this.data.X, this.data.y, this.splits, n_folds=this.options.folds
-    )
+    context = score_references(this.data.X, this.data.y, this.splits, n_folds=this.options.folds)
     tables = arms | dict(list(context.groupby("experiment")))
     families = [
         compare_pairs(tables, pairs).assign(family=family) for family, pairs in PAIRS.items()

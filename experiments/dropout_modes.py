@@ -11,15 +11,14 @@ predicting, and to average over many passes (Monte Carlo dropout)?
     ...
 """
 
-import numpy as np
 import pandas as pd
 
 from experiments.arms import HIDDEN
+from experiments.harness.layer_modes import PASSES, observe
 from experiments.harness.paired import compare_tables
 from experiments.harness.runner import raise_if_diverged, run
 from experiments.reporting.pages import dropout_modes_summary
 
-PASSES = 1000
 MONTE_CARLO_PASSES = 100
 
 
@@ -31,10 +30,8 @@ def main(argv=None):
 def observe_modes(this):
     """Cross-validate with and without Monte Carlo dropout, and observe one network."""
     pipeline = this.pipeline(HIDDEN)
-    with this.progress(len(this.splits) + 1) as progress:
-        scores = this.cross_validate(
-            pipeline, dropout_passes=MONTE_CARLO_PASSES, progress=progress
-        )
+    with this.training(len(this.splits) + 1) as progress:
+        scores = this.cross_validate(pipeline, dropout_passes=MONTE_CARLO_PASSES, progress=progress)
         (fitted,) = this.cross_validate(
             pipeline, this.splits[:1], n_jobs=1, return_estimator=True, progress=progress
         )["estimator"]
@@ -65,84 +62,6 @@ def observe_modes(this):
     for line in dropout_modes_summary(this.results):
         print(line)
     print(f"  written:   {path}")
-
-
-def observe(network, rows):
-    """Observe a trained network's outputs and dropout layers in both modes.
-
-    Returns
-    -------
-    dict of str to float
-    DataFrame
-        One row per predicted row.
-    """
-    still = np.stack([network(rows, training=False).numpy()[:, 0] for _ in range(100)])
-    repeated = np.repeat(rows, PASSES, axis=0)  # each row of a batch has its own mask
-    noisy = network(repeated, training=True).numpy().reshape(len(rows), PASSES)
-
-    first = next(number for number, layer in enumerate(network.layers) if is_dropout(layer))
-    dropout, rate = network.layers[first], network.layers[first].rate
-    ones = np.ones((PASSES, dropout.input.shape[-1]), np.float32)
-    trained = dropout(ones, training=True).numpy()
-
-    # The activations in front of the first dropout layer, passed through it both ways.
-    activations = rows
-    for layer in network.layers[:first]:
-        activations = layer(activations).numpy()
-    repeated = np.repeat(activations, PASSES, axis=0)
-    by_keras = dropout(repeated, training=True).numpy()
-    by_tutorial = repeated * (dropout(repeated, training=True).numpy() != 0)  # other masks
-    size = activations.mean()
-
-    outputs = pd.DataFrame(
-        {
-            "row": np.arange(1, len(rows) + 1),
-            "evaluation": still[0],
-            "mean": noisy.mean(axis=1),
-            "low": np.quantile(noisy, 0.1, axis=1),
-            "high": np.quantile(noisy, 0.9, axis=1),
-        }
-    )
-    distance = np.abs(outputs["mean"] - outputs["evaluation"])
-    return {
-        "evaluation_largest_change": np.ptp(still, axis=0).max(),
-        "training_standard_deviation": noisy.std(axis=1).mean(),
-        "training_mean_less_evaluation_mean": distance.mean(),
-        "training_mean_less_evaluation_largest": distance.max(),
-        "rate": rate,
-        "layer_training_dropped": np.mean(trained == 0),
-        "layer_training_kept_value": trained.max(),
-        "layer_training_mean": trained.mean(),
-        "layer_evaluation_smallest": dropout(ones, training=False).numpy().min(),
-        "layer_evaluation_largest": dropout(ones, training=False).numpy().max(),
-        "keras_training_mean_to_evaluation": by_keras.mean() / size,
-        "tutorial_training_mean_to_evaluation": by_tutorial.mean() / ((1 - rate) * size),
-        "tutorial_output_largest_difference": np.abs(
-            tutorial_outputs(network, rows) - still[0]
-        ).max(),
-    }, outputs
-
-
-def tutorial_outputs(network, rows):
-    """Predict the tutorial's way: dropout layers multiply by 1 − rate at evaluation.
-
-    A network trained that way, without Keras' factor 1 / (1 − rate), has weights larger by that
-    factor after each dropout layer; with these weights it is the same network.
-    """
-    outputs, factor = rows, 1.0
-    for layer in network.layers:
-        if is_dropout(layer):
-            outputs, factor = outputs * (1 - layer.rate), factor / (1 - layer.rate)
-        else:
-            kernel, bias = layer.get_weights()
-            outputs = layer.activation(outputs @ (kernel * factor) + bias).numpy()
-            factor = 1.0
-    return outputs[:, 0]
-
-
-def is_dropout(layer):
-    """Return whether a Keras layer is a Dropout layer."""
-    return type(layer).__name__ == "Dropout"
 
 
 if __name__ == "__main__":

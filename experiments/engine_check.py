@@ -7,7 +7,7 @@ so that nearly all of the remaining chance is the reference's. The difference sh
 two standard errors; over four arms it will not, by chance, about once in six runs.
 
     $ make validate
-    baseline: stacked 85.50%, scikit-learn 84.73%, difference +0.77 (standard error 0.86)
+    baseline: stacked 85.50%, scikit learn 84.73%, difference +0.77 (standard error 0.86)
     ...
 
 Then StackedSearchCV and scikit-learn's GridSearchCV search a small grid on the same folds: they
@@ -59,23 +59,19 @@ def validate_engines(this):
     """Cross-validate every arm with both engines."""
     rows = []
     for name, settings in ARMS.items():
-        pipeline = this.pipeline(settings)
         accuracy = {}
         for engine, times in (("stacked", STACKED_SEEDS), ("scikit-learn", 1)):
             splits = times * this.splits  # each with a seed of its own
-            with this.progress(len(splits), f"{name}, {engine}") as progress:
-                scores = this.cross_validate(pipeline, splits, engine=engine, progress=progress)
+            with this.training(len(splits), f"{name}, {engine}") as progress:
+                scores = this.cross_validate(
+                    this.pipeline(settings), splits, engine=engine, progress=progress
+                )
             by_split = scores["test_score"].reshape(times, len(this.splits))
-            accuracy[engine] = by_split.mean(axis=0)
-        row = {
-            "experiment": name,
-            "repeats": this.options.repeats,
-            "folds": this.options.folds,
-            "stacked_seeds": STACKED_SEEDS,
-        } | paired_row("stacked", accuracy["stacked"], "scikit_learn", accuracy["scikit-learn"])
+            accuracy[engine.replace("-", "_")] = by_split.mean(axis=0)
+        row = {"experiment": name, "repeats": this.options.repeats, "folds": this.options.folds}
+        row |= {"stacked_seeds": STACKED_SEEDS} | compare_means(name, accuracy)
         row["within_two"] = int(abs(row["difference"]) <= 2 * row["standard_error"])
         rows.append(row)
-        print_row(name, row, ("stacked", "stacked"), ("scikit-learn", "scikit_learn"))
     path = this.write({"validation": pd.DataFrame(rows)}, stacked_seeds=STACKED_SEEDS)
     print(f"  written:   {path}")
     if not all(row["within_two"] for row in rows):
@@ -85,21 +81,22 @@ def validate_engines(this):
 def validate_search(this):
     """Search a small grid with `StackedSearchCV` and `GridSearchCV` on the same folds."""
     splits = this.splits[: this.options.folds]
-    n_jobs, data = this.options.jobs, this.data
+    X, y, n_jobs = this.data.X, this.data.y, this.options.jobs
     stacked = foldstack.StackedSearchCV(
         this.pipeline(), GRID, cv=splits, random_state=this.options.seed, n_jobs=n_jobs
-    ).fit(data.X, data.y)
-    grid = GridSearchCV(this.pipeline(), GRID, cv=splits, n_jobs=n_jobs, refit=False)
-    grid.fit(data.X, data.y)
+    ).fit(X, y)
+    grid = GridSearchCV(this.pipeline(), GRID, cv=splits, n_jobs=n_jobs, refit=False).fit(X, y)
     rows, p_values = [], []
     for candidate in grid.cv_results_["params"]:
-        first, second = (scores_of(search.cv_results_, candidate) for search in (stacked, grid))
+        accuracy = {}
+        for name, search in (("stacked_search", stacked), ("grid_search", grid)):
+            number = search.cv_results_["params"].index(candidate)
+            columns = [f"split{fold}_test_score" for fold in range(len(splits))]
+            accuracy[name] = np.array([search.cv_results_[key][number] for key in columns])
         dropout = candidate["mlp__model__hidden_dropout"]
-        row = {"hidden_dropout": dropout, "folds": len(splits)}
-        rows.append(row | paired_row("stacked_search", first, "grid_search", second))
-        p_values.append(t_interval(first - second).p)
-        names = ("StackedSearchCV", "stacked_search"), ("GridSearchCV", "grid_search")
-        print_row(f"search, {dropout:.0%} dropout", rows[-1], *names)
+        row = compare_means(f"search, {dropout:.0%} dropout", accuracy)
+        rows.append({"hidden_dropout": dropout, "folds": len(splits)} | row)
+        p_values.append(t_interval(np.subtract(*accuracy.values())).p)
     table = pd.DataFrame(rows).assign(p_holm=holm(p_values))
     path = this.write({"validation-search": table}, grid=GRID)
     print(f"  written:   {path}")
@@ -107,32 +104,18 @@ def validate_search(this):
         sys.exit("validate: the searches differ by more than the noise of seeds")
 
 
-def scores_of(results, candidate):
-    """Return a candidate's scores by fold from `cv_results_`."""
-    number = results["params"].index(candidate)
-    folds = sum(name.startswith("split") for name in results)
-    return np.array([results[f"split{fold}_test_score"][number] for fold in range(folds)])
-
-
-def paired_row(first_name, first, second_name, second):
-    """Return the means of paired accuracies, their difference and its standard error."""
-    difference = first - second
-    return {
-        first_name: first.mean(),
-        second_name: second.mean(),
-        "difference": difference.mean(),
-        "standard_error": difference.std(ddof=1) / np.sqrt(len(difference)),
-    }
-
-
-def print_row(name, row, *ways):
-    """Print the means and their difference."""
-    means = ", ".join(f"{label} {row[column]:.2%}" for label, column in ways)
+def compare_means(label, accuracy):
+    """Print and return the means of two paired arrays, their difference and standard error."""
+    difference = np.subtract(*accuracy.values())
+    row = {name: values.mean() for name, values in accuracy.items()}
+    error = difference.std(ddof=1) / np.sqrt(len(difference))
+    means = ", ".join(f"{name.replace('_', ' ')} {mean:.2%}" for name, mean in row.items())
     print(
-        f"{name}: {means}, difference {100 * row['difference']:+.2f} "
-        f"(standard error {100 * row['standard_error']:.2f})",
+        f"{label}: {means}, difference {100 * difference.mean():+.2f} "
+        f"(standard error {100 * error:.2f})",
         flush=True,
     )
+    return row | {"difference": difference.mean(), "standard_error": error}
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from experiments.harness.cli import parse, run_command
 from experiments.harness.dataset import read_rows
 from experiments.harness.errors import InputError
 from experiments.harness.files import check_folder
-from experiments.harness.provenance import provenance
 from experiments.harness.network_file import read_network_file
+from experiments.harness.provenance import provenance
 from experiments.harness.tensorflow import start_tensorflow
 
 

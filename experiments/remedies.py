@@ -27,7 +27,7 @@ def train_remedies(this):
     """Cross-validate each learning rate, and read the scores off its learning curves."""
     n_epochs = [times * this.options.epochs for times in TIMES_EPOCHS]
     parts = []
-    with this.progress(len(this.splits) * len(LEARNING_RATES)) as progress:
+    with this.training(len(this.splits) * len(LEARNING_RATES)) as progress:
         for rate in LEARNING_RATES:
             pipeline = this.pipeline(HIDDEN | {"learning_rate": rate}, epochs=n_epochs[-1])
             scores = this.cross_validate(pipeline, return_curves=True, progress=progress)

@@ -99,6 +99,10 @@ CLAIMS = {
             for rate, momentum in product((0.1, 1.0), (0.9, 0.95, 0.99))
         ],
     ),
-    "max_norm_against_none": (5, "better", [(with_max_norm(n), with_max_norm(None)) for n in (4, 5)]),
+    "max_norm_against_none": (
+        5,
+        "better",
+        [(with_max_norm(n), with_max_norm(None)) for n in (4, 5)],
+    ),
     "max_norm_against_3": (5, "better", [(with_max_norm(n), with_max_norm(3)) for n in (4, 5)]),
 }

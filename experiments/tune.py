@@ -25,8 +25,22 @@ from experiments import foldstack
 from experiments.harness.errors import InputError
 from experiments.harness.files import locked
 from experiments.harness.runner import run
-from experiments.harness.space import MODEL, NO_DROPOUT, RATES, SPACE, describe_space, read_space
+from experiments.harness.space import (
+    NO_DROPOUT,
+    SPACE,
+    by_dropout,
+    describe_space,
+    read_space,
+    short_names,
+)
 from experiments.reporting.pages import tuning_summary
+
+INNER = {  # column: key of the scores over the inner folds
+    "accuracy": "mean_test_score",
+    "std_accuracy": "std_test_score",
+    "log_loss": "mean_test_log_loss",
+    "collapsed": "collapsed",
+}
 
 
 def main(argv=None):
@@ -48,26 +62,17 @@ def check_options(this):
 
 def tune(this):
     """Draw candidates, cross-validate the choice among them, and save the best network."""
-    options, data = this.options, this.data
-    pipeline = this.pipeline()
-    candidates = draw(this)
-    try:
-        foldstack.check_candidates(pipeline, candidates, data.X.shape[1])
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    outer, inner = foldstack.nested_splits(
-        data.X,
-        data.y,
-        n_splits=options.folds,
-        n_inner_splits=options.inner_folds,
-        seed=options.seed,
-    )
-    with this.cluster(), this.progress(sum(map(len, inner)) * len(candidates)) as progress:
+    options, (X, y) = this.options, (this.data.X, this.data.y)
+    folds = {"n_splits": options.folds, "n_inner_splits": options.inner_folds}
+    outer, inner = foldstack.nested_splits(X, y, **folds, seed=options.seed)
+    pipeline, candidates = this.pipeline(), draw(this)
+    with this.training(sum(map(len, inner)) * len(candidates)) as progress:
+        foldstack.check_candidates(pipeline, candidates, X.shape[1])
         scores = foldstack.nested_cross_validate(
             pipeline,
             candidates,
-            data.X,
-            data.y,
+            X,
+            y,
             outer,
             inner,
             groups=by_dropout(candidates),
@@ -75,17 +80,12 @@ def tune(this):
             n_jobs=options.jobs,
             progress=progress,
         )
-    best = int(scores["chosen"][-1])
-    fitted = foldstack.fit_candidate(
-        pipeline, candidates[best], data.X, data.y, seed=options.seed
-    )
-    network = None  # an earlier network would not belong to these tables
-    if all(np.isfinite(weights).all() for weights in fitted["mlp"].model_.get_weights()):
-        network = foldstack.export_network(fitted, data.features)
-        try:
-            exact = foldstack.check_exported(network, fitted, data.X)
-        except ValueError as error:
-            raise InputError(f"nothing was written: {error}") from error
+        best = int(scores["chosen"][-1])
+        fitted = foldstack.fit_candidate(pipeline, candidates[best], X, y, seed=options.seed)
+        network = None  # an earlier network would not belong to these tables
+        if all(np.isfinite(weights).all() for weights in fitted["mlp"].model_.get_weights()):
+            network = foldstack.export_network(fitted, this.data.features)
+            exact = foldstack.check_exported(network, fitted, X)
 
     settings = pd.DataFrame([short_names(candidate) for candidate in candidates])
     frames = {
@@ -96,6 +96,7 @@ def tune(this):
         path = this.write(
             frames,
             {"tuned.keras": network},
+            repeats=1,
             space=describe_space(this.space),
             candidates=candidates,
             best=best,
@@ -127,38 +128,14 @@ def draw(this):
     return drawn + foldstack.draw_candidates(this.space, options.candidates - without, options.seed)
 
 
-def by_dropout(candidates):
-    """Group the candidates into those with and without dropout; no groups if all are of a kind."""
-    groups = {"with_dropout": [], "without_dropout": []}
-    for number, candidate in enumerate(candidates):
-        dropout = any(candidate.get(rate) for rate in RATES)
-        groups["with_dropout" if dropout else "without_dropout"].append(number)
-    return groups if all(groups.values()) else {}
-
-
-def short_names(candidate):
-    """Return a candidate's parameters without the prefix of the network's own."""
-    return {name.removeprefix(MODEL): value for name, value in candidate.items()}
-
-
 def inner_table(scores, settings, n_folds):
     """Return the candidates' scores over the inner folds, by outer fold (0: all rows)."""
-    inner, numbers = scores["inner"], np.arange(len(settings))
-    parts = [
-        pd.DataFrame(
-            {
-                "fold": fold,
-                "candidate": numbers,
-                "accuracy": inner["mean_test_score"][row],
-                "std_accuracy": inner["std_test_score"][row],
-                "log_loss": inner["mean_test_log_loss"][row],
-                "collapsed": inner["collapsed"][row],
-                "chosen": (numbers == scores["chosen"][row]).astype(int),
-            }
-        ).join(settings)
-        for row, fold in enumerate([*range(1, n_folds + 1), 0])
-    ]
-    return pd.concat(parts, ignore_index=True)
+    chosen = scores["chosen"][:, np.newaxis] == np.arange(len(settings))
+    columns = {name: scores["inner"][key].ravel() for name, key in INNER.items()}
+    fold = np.repeat([*range(1, n_folds + 1), 0], len(settings))
+    candidate = np.tile(np.arange(len(settings)), n_folds + 1)
+    table = pd.DataFrame({"fold": fold, "candidate": candidate} | columns)
+    return table.assign(chosen=chosen.ravel().astype(int)).join(settings, on="candidate")
 
 
 def outer_table(scores, settings, outer):

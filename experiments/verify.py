@@ -17,7 +17,6 @@ Everything takes 20 to 40 minutes on 2 cores.
 """
 
 import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -28,10 +27,9 @@ from experiments.harness.dataset import read_dataset
 from experiments.harness.errors import InputError
 from experiments.harness.files import locked
 from experiments.harness.provenance import provenance
-from experiments.harness.reruns import SAME, can_compare, compare_rerun
+from experiments.harness.reruns import SAME, can_compare, compare_rerun, metadata_of, run_again
 from experiments.harness.schema import ARMS, TABLES
-from experiments.harness.settings import COMMANDS, RERUN, arguments
-from experiments.harness.space import format_space
+from experiments.harness.settings import REPEATABLE
 
 INPUTS = ("settings", "candidates", "space", "splits_sha256", "batch_size", "passes")
 
@@ -50,7 +48,7 @@ def verify(options):
     present = read_results(options.results)
     commands = [
         command
-        for command in RERUN
+        for command in REPEATABLE
         if command in options.only and any(TABLES[name].command == command for name in present)
     ]
     check_commands(commands, present, options)
@@ -93,7 +91,7 @@ def read_results(folder):
         return {
             name: (store.read_table(folder, name), store.read_metadata(folder, name))
             for name, table in TABLES.items()
-            if table.command in RERUN and store.exists(folder, name)
+            if table.command in REPEATABLE and store.exists(folder, name)
         }
 
 
@@ -103,7 +101,9 @@ def check_commands(commands, present, options):
         raise InputError(f"{options.results} has nothing to re-run by {', '.join(options.only)}")
     if "compare" in commands and not set(ARMS) & set(present) <= set(commands):
         raise InputError("compare can be verified only together with the arms")
-    data = read_dataset(options.data, folds=2, target=metadata_of(commands[0], present)["data"].get("target"))
+    data = read_dataset(
+        options.data, folds=2, target=metadata_of(commands[0], present)["data"].get("target")
+    )
     for name, (_, metadata) in present.items():
         if "data" in metadata and metadata["data"]["sha256"] != data.sha256:
             raise InputError(
@@ -118,43 +118,6 @@ def check_commands(commands, present, options):
     ]
     if others:
         print(f"the results were computed with other versions: {'; '.join(others)}")
-
-
-def metadata_of(command, present):
-    """Return the metadata that tells a command's options."""
-    (metadata, *_) = (
-        metadata
-        for name, (_, metadata) in present.items()
-        if TABLES[name].command == command and name not in ("summary", "curves")
-    )
-    return metadata["comparison"] if command == "report" else metadata
-
-
-def run_again(command, present, options, folder):
-    """Run a command in a process of its own, with the options of its metadata."""
-    metadata = metadata_of(command, present)
-    call = [sys.executable, "-m", COMMANDS[command].module, f"--results={folder}"]
-    call += arguments(command, metadata)
-    takes = COMMANDS[command].options
-    for name in ("data", "jobs", "scheduler"):
-        if name in takes and getattr(options, name) is not None:
-            call.append(f"--{name}={getattr(options, name)}")
-    if command in ARMS and "curves" in present and command in present["curves"][1]["of"]:
-        call.append("--curves")
-    if command == "tune" and (space := format_space(metadata["space"])) is not None:
-        (folder / "space.toml").write_text(space)
-        call.append(f"--space={folder / 'space.toml'}")
-    process = subprocess.Popen(call, stdout=subprocess.DEVNULL)
-    try:
-        status = process.wait()
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    if status == 2:
-        sys.exit(2)  # it has printed why
-    if status:
-        raise InputError(f"{COMMANDS[command].module} ended with status {status}")
 
 
 if __name__ == "__main__":

@@ -31,9 +31,9 @@ def parse(command: str, description: str, argv: Sequence[str] | None = None) -> 
         allow_abbrev=False,
     )
     taken = settings.COMMANDS[command]
-    for name in (*taken.options, *taken.internal):
+    for name in taken.options:
         option, default = settings.OPTIONS[name], taken.default(name)
-        text = option.describe(default) if name in taken.options else argparse.SUPPRESS
+        text = option.describe(default)
         value = {"metavar": option.type.metavar} if option.type else {"action": "store_true"}
         parser.add_argument(option.flag, default=default, help=text, **value)
     argv = sys.argv[1:] if argv is None else list(argv)

@@ -91,8 +91,7 @@ def compare_pairs(
     ``…_family_high`` hold for all pairs of the family at once (Bonferroni).
     """
     rows = pd.DataFrame(
-        {"first": first, "second": second}
-        | compare_tables(tables[first], tables[second])._asdict()
+        {"first": first, "second": second} | compare_tables(tables[first], tables[second])._asdict()
         for first, second in pairs
     )
     level = 1 - 0.05 / len(pairs)

@@ -1,17 +1,60 @@
-"""Compare re-run tables with the committed ones: identical, within noise, or different."""
+"""Re-run commands from their metadata, and compare the tables with the committed ones."""
 
+import subprocess
+import sys
 from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
 
 from experiments.foldstack.comparison import holm, t_interval
-from experiments.harness.schema import TABLES
+from experiments.harness.errors import InputError
+from experiments.harness.schema import ARMS, TABLES
+from experiments.harness.settings import COMMANDS, arguments
+from experiments.harness.space import format_space
 
 ALPHA = 0.001  # below this p, corrected for settings and scores, a table is different
 MIN_FOLDS = 10  # folds that a test needs at least
 ROUNDING = 1e-6  # relative, or absolute near zero
 SAME = {"identical", "the same but for rounding"}
+
+
+def metadata_of(command, present):
+    """Return the metadata that tells a command's options."""
+    (metadata, *_) = (
+        metadata
+        for name, (_, metadata) in present.items()
+        if TABLES[name].command == command and name not in ("summary", "curves")
+    )
+    return metadata["comparison"] if command == "report" else metadata
+
+
+def run_again(command, present, options, folder):
+    """Run a command in a process of its own, with the options of its metadata."""
+    metadata = metadata_of(command, present)
+    call = [sys.executable, "-m", COMMANDS[command].module, f"--results={folder}"]
+    call += arguments(command, metadata)
+    takes = COMMANDS[command].options
+    for name in ("data", "jobs", "scheduler"):
+        if name in takes and getattr(options, name) is not None:
+            call.append(f"--{name}={getattr(options, name)}")
+    if command in ARMS and "curves" in present and command in present["curves"][1]["of"]:
+        call.append("--curves")
+    if command == "tune" and (space := format_space(metadata["space"])) is not None:
+        (folder / "space.toml").write_text(space)
+        call.append(f"--space={folder / 'space.toml'}")
+    # In a session of its own, so that Ctrl-C reaches this process only.
+    process = subprocess.Popen(call, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        status = process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    if status == 2:
+        sys.exit(2)  # it has printed why
+    if status:
+        raise InputError(f"{COMMANDS[command].module} ended with status {status}")
 
 
 def compare_rerun(

@@ -8,7 +8,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-ARMS = ("baseline", "visible", "hidden", "control")
+from experiments.harness.settings import ARMS
+
 RUN = ("data", "versions", "repeats", "folds", "epochs", "seed", "splits_sha256")
 
 # JSON types of the metadata's keys.

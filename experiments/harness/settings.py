@@ -71,7 +71,6 @@ class Command(NamedTuple):
     options: tuple[str, ...]
     defaults: Mapping[str, object] = {}  # where they differ from the options' own
     script: str | None = None  # name of its module, where that is not the target's
-    internal: tuple[str, ...] = ()  # options that only the program passes, to itself
 
     @property
     def module(self) -> str | None:
@@ -131,8 +130,6 @@ _OPTIONS = (
     Option("model", _FILE, "model saved by make tune", Path("results/tuned.keras")),
     Option("part", _choice("engines", "search", "all"), "engines, search or all", "all"),
     Option("only", _names(*REPEATABLE), "commands to run again", list(REPEATABLE)),
-    Option("way", _choice("tutorial", "mlp"), "reference to time in this process"),
-    Option("networks", _whole(10), "number of networks to train in this process", 10),
 )
 OPTIONS = {option.name: option for option in _OPTIONS}
 
@@ -152,7 +149,7 @@ _COMMANDS = (
     Command("all", (*_SPLITS, "scheduler", "verbose"), {"repeats": 30}),
     Command("validate", (*_SPLITS, "part"), {"repeats": 5}, "engine_check"),
     Command("verify", ("jobs", "data", "results", "scheduler", "only")),
-    Command("benchmark", _TIMED, internal=("jobs", "way", "networks")),
+    Command("benchmark", _TIMED),
 )
 COMMANDS = {command.name: command for command in _COMMANDS}
 

@@ -71,6 +71,20 @@ def format_space(described: dict) -> str | None:
     return "".join(lines)
 
 
+def by_dropout(candidates: list[dict]) -> dict[str, list[int]]:
+    """Group candidates into those with and without dropout; no groups if one would be empty."""
+    groups = {"with_dropout": [], "without_dropout": []}
+    for number, candidate in enumerate(candidates):
+        dropout = any(candidate.get(rate) for rate in RATES)
+        groups["with_dropout" if dropout else "without_dropout"].append(number)
+    return groups if all(groups.values()) else {}
+
+
+def short_names(candidate: dict) -> dict:
+    """Return a candidate's parameters without the prefix of the network's own."""
+    return {name.removeprefix(MODEL): value for name, value in candidate.items()}
+
+
 def _values(path, name, values):
     if isinstance(values, list) and values:
         none = 0.0 if name.endswith("dropout") else None

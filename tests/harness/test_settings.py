@@ -23,7 +23,7 @@ def parsed(command, *argv):
 
 
 def test_options_are_complete():
-    used = {name for c in COMMANDS.values() for name in (*c.options, *c.internal, *c.defaults)}
+    used = {name for c in COMMANDS.values() for name in (*c.options, *c.defaults)}
     assert used == set(OPTIONS)
     for option in OPTIONS.values():
         assert option.help
@@ -34,7 +34,7 @@ def test_options_are_complete():
 def test_help_and_defaults(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     taken = COMMANDS[command]
-    defaults = {name: taken.default(name) for name in (*taken.options, *taken.internal)}
+    defaults = {name: taken.default(name) for name in taken.options}
     assert vars(parsed(command)) == defaults
     with pytest.raises(SystemExit, match="0"):
         parsed(command, "--help")

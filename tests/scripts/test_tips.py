@@ -10,6 +10,7 @@ import pytest
 from experiments import dropout_modes, tip_settings, tips
 from experiments.arms import CONTROL
 from experiments.foldstack.network import build_network
+from experiments.harness.layer_modes import tutorial_outputs
 from experiments.harness.runner import Run
 from tests.scripts.test_scripts import REPOSITORY
 
@@ -144,5 +145,5 @@ def test_the_tutorial_s_way_at_half_dropout():
     keras.utils.set_random_seed(0)
     network = build_network({"n_features_in_": 60}, visible_dropout=0.3, hidden_dropout=0.5)
     rows = np.random.default_rng(0).normal(size=(5, 60)).astype(np.float32)
-    outputs = dropout_modes.tutorial_outputs(network, rows)
+    outputs = tutorial_outputs(network, rows)
     np.testing.assert_allclose(outputs, network(rows).numpy()[:, 0], atol=1e-6)
