@@ -8,11 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from experiments.foldstack.comparison import (
-    corrected_resampled_t,
-    proportion_interval,
-    t_interval,
-)
+from experiments.foldstack.comparison import corrected_resampled_t, proportion_interval, t_interval
 from experiments.harness.schema import TABLES
 
 UNDECIDED = "too close to call"

@@ -4,6 +4,7 @@ Each function takes the results folder and returns what one part of the pages st
 templates put it into words.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from experiments.foldstack.comparison import compare, verdict
 from experiments.harness import store
 from experiments.harness.errors import InputError
-from experiments.harness.schema import ARMS, TABLES
+from experiments.harness.schema import ARMS, TABLES, Table
 from experiments.reporting.claims import UNDECIDED, judge_claims, judge_tips
 
 PREFIX = "mlp__model__"  # of the network's parameters in a search space
@@ -41,10 +42,9 @@ def collect(folder: Path) -> dict:
     return found | {
         "claims": None if claims is None else _records(claims),
         "answers": None if claims is None else answers(folder, claims),
-        "has": {name: store.exists(folder, name) for name in TABLES},
         "figures": {path.stem for path in (folder / "figures").glob("*.png")},
         "run": run(folder),
-        "tables": [name for name in TABLES if store.exists(folder, name)],
+        "files": files(folder, [] if claims is None else ["claims"]),
     }
 
 
@@ -206,6 +206,10 @@ def dropout_modes(folder: Path) -> dict:
     """Return the observations on dropout in training and evaluation mode."""
     observed = store.read_table(folder, "evaluation").set_index("observation")["value"]
     metadata = store.read_metadata(folder, "evaluation")
+    if "monte_carlo_accuracy_dataset_low" not in observed:
+        raise InputError(
+            f"{folder / 'evaluation.csv'} is of an earlier version; re-run its command"
+        )
     passes = {name: metadata[name] for name in ("passes", "monte_carlo_passes")}
     return observed.to_dict() | passes
 
@@ -304,6 +308,18 @@ def run(folder: Path) -> dict:
         "versions": metadata["versions"],
         "sonar": metadata["data"]["sha256"] == store.SONAR_SHA256,
     }
+
+
+def files(folder: Path, written: Collection[str] = ()) -> list[tuple[list[str], Table]]:
+    """Return the names and descriptions of the tables, those with the same columns together.
+
+    `written` are the tables that are about to be written into the folder.
+    """
+    kinds = {}
+    for name, table in TABLES.items():
+        if name in written or store.exists(folder, name):
+            kinds.setdefault((table.unit, *table.columns.items()), ([], table))[0].append(name)
+    return list(kinds.values())
 
 
 def _records(frame):
