@@ -1,0 +1,68 @@
+"""The library as others get it: built, unpacked somewhere else, and used as the README says."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Build an sdist, from it a wheel, without network, and unpack the wheel."""
+    folder = tmp_path_factory.mktemp("package")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, folder)
+    shutil.copytree(REPOSITORY / "experiments", folder / "experiments")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", folder], check=True, capture_output=True
+    )
+    (wheel,) = (folder / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "installed")
+    return folder / "installed"
+
+
+def run(code, installed):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=installed.parent / "dist",
+        env=os.environ | {"PYTHONPATH": str(installed), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_wheel_holds_the_library_and_nothing_else(installed):
+    modules = {path.name for path in (REPOSITORY / "experiments" / "foldstack").glob("*.py")}
+    assert {path.name for path in (installed / "foldstack").iterdir()} == modules
+    (metadata,) = (path.name for path in installed.iterdir() if path.name != "foldstack")
+    assert re.fullmatch(r"foldstack-[\d.]+\.dist-info", metadata)
+
+
+def test_the_script_in_the_readme_runs_from_elsewhere(installed):
+    (script,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len([line for line in script.splitlines() if line]) <= 10
+    done = run(script, installed)
+    assert done.returncode == 0, done.stderr
+    difference, best = done.stdout.splitlines()
+    assert re.match(r"Comparison\(difference=", difference)
+    assert "mlp__model__hidden_dropout" in best
+
+
+def test_pythons_are_the_ones_that_are_tested():
+    workflow = (REPOSITORY / ".github/workflows/tests.yml").read_text(encoding="utf-8")
+    tested = re.search(r"python: \[(.*)\]", workflow)[1].replace('"', "").split(", ")
+    prefix = "Programming Language :: Python :: "
+    assert [line.removeprefix(prefix) for line in PROJECT["classifiers"]] == tested
+    low, high = tested[0], int(tested[-1].removeprefix("3.")) + 1
+    assert PROJECT["requires-python"] == f">={low},<3.{high}"
