@@ -9,7 +9,7 @@ on (Srivastava et al. 2014), the report says so.
 An interrupted run continues where it stopped when it is started again.
 
     $ make tips
-    moderate_rates_help: contradicted on this dataset, contradicted on new data
+    Tip 1: 20% to 50% dropout helps: contradicted on this dataset, contradicted on new data
     ...
 """
 
@@ -17,7 +17,8 @@ import pandas as pd
 
 from experiments.harness.paired import compare_pairs
 from experiments.harness.runner import run
-from experiments.reporting.claims import flag_untrained, judge_tips
+from experiments.reporting.claims import flag_collapsed
+from experiments.reporting.pages import tips_summary
 from experiments.tip_settings import CLAIMS, TIPS
 
 
@@ -52,21 +53,12 @@ def sweep_tips(this):
     comparison["networks"] = this.options.repeats * this.options.folds
     for side in ("first", "second"):
         comparison[f"{side}_collapsed"] = comparison[side].map(by_setting["collapsed"])
-    comparison = flag_untrained(comparison)
+    comparison = flag_collapsed(comparison)
     tips = factors.join(by_setting, on="setting")
     path = this.write({"tips-comparison": comparison, "tips": tips}, settings=settings)
 
-    for row in judge_tips(comparison).itertuples():
-        print(
-            f"{row.claim}: {row.dataset_verdict} on this dataset, "
-            f"{row.new_data_verdict} on new data"
-        )
-    collapsed = by_setting["collapsed"]
-    if collapsed.any():
-        print(
-            f"{collapsed.sum()} of {len(folds)} networks collapsed, in "
-            f"{(collapsed > 0).sum()} of {len(settings)} settings"
-        )
+    for line in tips_summary(this.results):
+        print(line)
     print(f"  written:   {path}")
 
 

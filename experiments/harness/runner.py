@@ -25,7 +25,7 @@ from experiments.harness.files import check_folder, locked
 from experiments.harness.progress import progress_bar
 from experiments.harness.provenance import provenance
 from experiments.harness.settings import recorded
-from experiments.harness.tensorflow import start_tensorflow
+from experiments.harness.tensorflow import quiet_workers, start_tensorflow
 
 
 class Run:
@@ -76,7 +76,9 @@ class Run:
         options = {"n_jobs": self.options.jobs, "cv": splits or self.splits} | options
         if engine == "stacked":
             return foldstack.cross_validate(pipeline, self.data.X, self.data.y, **options)
-        return foldstack.cross_validate_sequentially(pipeline, self.data.X, self.data.y, **options)
+        sequentially = foldstack.cross_validate_sequentially
+        with quiet_workers():
+            return sequentially(pipeline, self.data.X, self.data.y, **options)
 
     def sweep(self, settings: Sequence[Mapping[str, object]]) -> pd.DataFrame:
         """Cross-validate many settings on the same splits; save each as soon as it is done.
