@@ -1,1 +1,66 @@
-"""Train, score and search many Keras networks at once, in scikit-learn's API."""
+"""Train, score and search many small Keras networks at once, with scikit-learn's API.
+
+A cross-validation trains the same network again and again on slightly different rows.
+foldstack trains the networks of all folds, repeats and candidates side by side, as one
+Keras model, and returns what scikit-learn would have returned, many times as fast::
+
+    from foldstack import build_pipeline, cross_validate
+
+    pipeline = build_pipeline(hidden_units=(60, 30), hidden_dropout=0.2, random_state=0)
+    scores = cross_validate(pipeline, X, y, cv=10)
+    print(scores["test_score"].mean())
+
+`cross_validate` and `StackedSearchCV` are used like their namesakes in scikit-learn,
+`nested_cross_validate` estimates how well a search does, and `compare` compares two
+cross-validations fold by fold. Models are trained with TensorFlow, which is imported when
+it is first needed.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "classifier": ["KerasClassifier"],
+    "comparison": [
+        "Comparison",
+        "Interval",
+        "compare",
+        "corrected_resampled_t",
+        "holm",
+        "proportion_interval",
+        "t_interval",
+        "verdict",
+    ],
+    "engine": ["clear_session"],
+    "export": ["check_exported", "export_network", "load_network", "predict"],
+    "labels": ["read_labels"],
+    "metrics": ["measure"],
+    "model_selection": [
+        "StackedSearchCV",
+        "check_candidates",
+        "cross_validate",
+        "draw_candidates",
+        "fit_candidate",
+        "repeated_splits",
+    ],
+    "nested": ["nested_cross_validate", "nested_splits"],
+    "network": ["build_network", "build_pipeline"],
+    "reference": ["cross_validate_sequentially"],
+    "stack": ["Stack", "Unstackable"],
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name):
+    """Import a public name from its module on first use (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

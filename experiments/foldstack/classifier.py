@@ -1,30 +1,35 @@
-"""The scikit-learn pipeline around the network; the one place that knows scikeras."""
-
-from collections.abc import Mapping, Sequence
+"""scikeras' classifier, corrected; the one module that knows scikeras."""
 
 import numpy as np
 
-from experiments.foldstack.backend import keras, tf  # first: it quietens TensorFlow
-from experiments.foldstack.network import build_network, rows_in_a_step
-from experiments.harness.errors import Unstackable
+from .stack import Unstackable, keras, tf  # isort: skip  # refuses another Keras backend first
 
-# isort: split
 from scikeras.wrappers import KerasClassifier as ScikerasClassifier
-from sklearn.base import clone
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import ClassifierTags
+
+# Parameters that a network trained in a stack follows, or that do not change its training.
+STACKABLE_PARAMETERS = {
+    "model",
+    "epochs",
+    "batch_size",
+    "random_state",
+    "verbose",
+    "loss",
+    "optimizer",
+    "metrics",
+    "validation_batch_size",
+}
 
 
 class KerasClassifier(ScikerasClassifier):
-    """scikeras' classifier with two faults mended.
+    """scikeras' classifier with two faults corrected; the parameters are scikeras'.
 
-    scikeras 0.13 describes itself in a way that scikit-learn 1.6 stopped reading, so that
-    `is_classifier` was False and ``cv=10`` silently meant folds that are not stratified.
+    scikeras 0.13 is not recognised as a classifier by scikit-learn 1.6 and later, so that
+    ``cv=10`` silently uses unstratified folds; here its tags are those of a classifier.
 
-    With an integer ``random_state`` the rows came in the same order in every epoch: once a
-    seed is set, a random operation inside tf.data, where Keras 3 shuffles, starts anew with
-    every epoch. Here they are reshuffled, from the seed.
+    With an integer ``random_state`` scikeras presents the samples in the same order in every
+    epoch: with a seed set, a random operation inside tf.data, where Keras 3 shuffles, starts
+    anew with every epoch. Here they are reshuffled, from the seed.
     """
 
     def __sklearn_tags__(self):
@@ -34,109 +39,70 @@ class KerasClassifier(ScikerasClassifier):
         tags.target_tags.required = True
         return tags
 
+    def _build_keras_model(self):
+        if self._random_state is not None:
+            # TensorFlow checks only once whether it must be deterministic. scikeras demands
+            # that while it builds and fits with a seed: were the first check within, later
+            # fits without a seed would be refused.
+            tf.random.uniform(())
+        return super()._build_keras_model()
+
     def _fit_keras_model(self, X, y, sample_weight, **options):
         in_arrays = self.validation_split or sample_weight is not None  # Keras splits no dataset
         if isinstance(self._random_state, int) and self.shuffle and not in_arrays:
-            batch_size = rows_in_a_step(self.batch_size, len(X))
-            rows = tf.data.Dataset.from_tensor_slices((X, np.reshape(y, (len(y), -1))))
-            X = rows.shuffle(len(X), seed=self._random_state).batch(batch_size)
+            batch_size = resolve_batch_size(self.batch_size, len(X))
+            samples = tf.data.Dataset.from_tensor_slices((X, np.reshape(y, (len(y), -1))))
+            X = samples.shuffle(len(X), seed=self._random_state).batch(batch_size)
             y = None
-            options |= {"batch_size": None, "shuffle": False}  # the rows see to both
+            options |= {"batch_size": None, "shuffle": False}  # the dataset does both
         super()._fit_keras_model(X, y, sample_weight, **options)
 
     def build(self, X: np.ndarray, y: np.ndarray) -> keras.Model:
-        """Build and compile the network for such data, untrained, ready to predict."""
+        """Build and compile the network without training it.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+        y : array of shape (n_samples,)
+            Class labels.
+
+        Returns
+        -------
+        keras.Model
+            Also stored as ``model_``; the classifier can predict with it.
+        """
         self.initialize(X, y)
         self._ensure_compiled_model()
         return self.model_
 
-    def training_parameters(self, rows: int) -> tuple[int, int]:
-        """Give the number of epochs and the batch size for so many training rows.
+    def training_parameters(self, n_samples: int) -> tuple[int, int]:
+        """Return the number of epochs and the batch size.
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of training samples.
 
         Raises
         ------
         Unstackable
-            If another parameter than these and the builder's would change the training.
+            If a parameter is set that networks trained in a stack cannot follow.
         ValueError
-            If they are not positive whole numbers.
+            If epochs or batch size is not a positive integer.
         """
         defaults = ScikerasClassifier().get_params(deep=False)
-        stackable = {"model", "epochs", "batch_size", "random_state", "verbose", "loss",
-                     "optimizer", "metrics", "validation_batch_size"}  # fmt: skip
         for name, value in self.get_params(deep=False).items():
-            if name in stackable or name.startswith(("model__", "predict__")):
+            if name in STACKABLE_PARAMETERS or name.startswith(("model__", "predict__")):
                 continue
             if name not in defaults or value != defaults[name]:
                 raise Unstackable(f"parameter {name}={value!r} of KerasClassifier")
-        batch_size = rows_in_a_step(self.batch_size, rows)
+        batch_size = resolve_batch_size(self.batch_size, n_samples)
         for name, value in (("epochs", self.epochs), ("batch_size", batch_size)):
             if not isinstance(value, int | np.integer) or not 0 < value < 2**31:
-                raise ValueError(f"{name} is a positive whole number below 2^31, not {value!r}")
+                raise ValueError(f"`{name}` must be a positive integer below 2^31, got {value!r}")
         return self.epochs, batch_size
 
 
-def build_pipeline(
-    settings: Mapping[str, object],
-    *,
-    epochs: int = 300,
-    batch_size: int = 16,
-    random_state: int | None = None,
-) -> Pipeline:
-    """Build the pipeline standardize → mlp, unfitted.
-
-    Parameters
-    ----------
-    settings : mapping
-        Keyword parameters of `build_network`; each is reachable on the pipeline as
-        ``mlp__model__<name>``.
-    epochs, batch_size : int
-        Passes over the training rows, rows in a step of training.
-    random_state : int or None
-        Seed of the initial weights, the order of rows and the dropout masks.
-    """
-    parameters = build_network.__kwdefaults__ | dict(settings)
-    return Pipeline(
-        [
-            ("standardize", StandardScaler()),
-            (
-                "mlp",
-                KerasClassifier(
-                    model=build_network,
-                    epochs=epochs,
-                    batch_size=batch_size,
-                    verbose=0,
-                    random_state=random_state,
-                    **{f"model__{name}": value for name, value in parameters.items()},
-                ),
-            ),
-        ]
-    )
-
-
-def fitted_pipeline(
-    pipeline: Pipeline,
-    transformers: Pipeline | None,
-    random_state: int,
-    X: np.ndarray,
-    y: np.ndarray,
-    weights: Sequence[np.ndarray],
-) -> Pipeline:
-    """Put trained weights into a clone of the pipeline, as if it had been fitted.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-    transformers : Pipeline or None
-        The fitted steps before the classifier.
-    random_state : int
-        The seed that the network was trained from.
-    X, y : arrays of shape (rows, features) and (rows,)
-        What the classifier was trained on: transformed rows, class labels.
-    weights : list of arrays
-        As of `keras.Model.get_weights`.
-    """
-    fitted = clone(pipeline)
-    fitted[-1].set_params(random_state=random_state).build(X, y).set_weights(weights)
-    if transformers is not None:
-        fitted.steps[:-1] = transformers.steps
-    return fitted
+def resolve_batch_size(batch_size: int | None, n_samples: int) -> int:
+    """Return the batch size: None means 32 (Keras' default), -1 the whole training set."""
+    return {None: 32, -1: n_samples}.get(batch_size, batch_size)

@@ -1,144 +1,203 @@
-"""Compare the tables of arms fold by fold."""
+"""Compare cross-validated scores: intervals, tests and verdicts for paired differences.
 
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+There are two questions with two standard errors. Averaged over splits and seeds, does A
+score better than B *on this dataset*? More repeats sharpen the answer. Would it *on new
+data*? The folds of a cross-validation share most of their training samples, so their scores
+are not independent, and no number of repeats makes up for a small dataset.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
 
-from experiments.foldstack.statistics import corrected_resampled_t, holm, t_estimate, verdict
-from experiments.harness import store as tables
-from experiments.harness.errors import InputError
-
-SHARED = {
-    "the data": tables.data_identity,
-    "the number of repeats": lambda record: record["repeats"],
-    "the number of folds": lambda record: record["folds"],
-    "the splits": lambda record: record["splits_sha256"],
-    "the number of epochs": lambda record: record["epochs"],
-    "the engine": lambda record: record["engine"],
-    "the versions of the packages": lambda record: record["versions"],
-}
-FEW_REPEATS = 10
+# With fewer repeats, the interval on this dataset is taken over the folds.
+MIN_REPEATS = 10
 
 
-def check_comparable(records: Mapping[str, dict], but: Collection[str] = ()) -> None:
-    """Make sure that tables are of the same data, splits, folds, epochs, engine, versions.
+class Interval(NamedTuple):
+    """A mean with its confidence interval and the two-sided p-value of a mean of zero."""
 
-    Parameters
-    ----------
-    records : mapping of table names to what produced them
-    but : collection of keys of `SHARED`
-        What may differ.
-
-    Raises
-    ------
-    InputError
-        If two of them differ; it names them, and what differs.
-    """
-    (first, record), *others = records.items()
-    for what, of in SHARED.items():
-        for name, other in others:
-            if what not in but and of(other) != of(record):
-                raise InputError(
-                    f"{first} and {name} differ in {what}, so they cannot be compared; "
-                    f"run both with the same options"
-                )
-    if record["repeats"] < 2:
-        raise InputError("a comparison needs at least 2 repeats; run the arms with more")
+    mean: float
+    low: float
+    high: float
+    p: float
 
 
-def check_together(folder: Path) -> None:
-    """Make sure that a comparison is of the arms' tables as they are now.
+class Comparison(NamedTuple):
+    """A mean difference with its interval and p-value on this dataset and on new data."""
 
-    Raises
-    ------
-    InputError
-        If a table has changed since, or is gone; it names the table.
-    """
-    if not (folder / "comparison.csv").exists():
-        return
-    for name, checksum in tables.read_record(folder, "comparison")["tables"].items():
-        if tables.checksum(folder, name) != checksum:
-            raise InputError(
-                f"{folder / 'comparison.csv'} is not of {folder / name}.csv as it is now; "
-                "compare again: `make compare`, or `make all` if the arms no longer match"
-            )
+    difference: float
+    dataset_low: float
+    dataset_high: float
+    dataset_p: float
+    new_data_low: float
+    new_data_high: float
+    new_data_p: float
 
 
 def compare(
-    first: pd.DataFrame,
-    second: pd.DataFrame,
-    score: str = "accuracy",
-    scale: float = 100,
-    level: float = 0.95,
-) -> dict:
-    """Estimate the difference of two arms, in accuracy if not said otherwise, paired by fold.
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    repeats: ArrayLike,
+    test_train_ratio: float,
+    scale: float = 1.0,
+    confidence_level: float = 0.95,
+) -> Comparison:
+    """Compare the scores of two estimators on the same splits of a repeated cross-validation.
 
     Parameters
     ----------
-    first, second : DataFrame
-        One row per repeat and fold: ``repeat, fold, n_train, n_test, accuracy``.
-    score : str
-        The column to compare.
-    scale : float
-        Its factor; 100 gives points.
-    level : float
-        Coverage of the intervals.
+    first, second : array-like of shape (n_splits,)
+        Scores, paired by position.
+    repeats : array-like of shape (n_splits,)
+        The repeat that each split belongs to.
+    test_train_ratio : float
+        Number of test samples divided by the number of training samples; 1/9 with 10 folds.
+    scale : float, default=1.0
+        Factor of the differences; 100 turns accuracies into percentage points.
+    confidence_level : float, default=0.95
 
     Returns
     -------
-    dict
-        ``difference`` (first less second); ``these_low, these_high, these_p``: on
-        these rows, a t interval over the repeats' means; ``new_low, new_high, new_p``: for
-        new rows, the corrected resampled t-test over all folds.
-
-        With fewer than 10 repeats the first interval is taken over the folds instead: their
-        number makes up for their larger spread, which errs on the side of caution, because
-        how hard the rows of a fold are averages out over a repeat.
+    Comparison
+        Of the differences ``scale * (first - second)``. On this dataset: a t interval over
+        the means of the repeats. With fewer than 10 repeats it is taken over the folds
+        instead: their number makes up for their larger spread, which errs on the side of
+        caution, because how hard the samples of a fold are averages out over a repeat. On
+        new data: the corrected resampled t-test over all folds.
 
     Raises
     ------
-    InputError
-        If one of them has folds that the other has not.
+    ValueError
+        If the arrays differ in length, or there are fewer than two splits.
     """
-    pairs = first.merge(second, on=["repeat", "fold"], validate="one_to_one")
-    if not len(pairs) == len(first) == len(second):
-        raise InputError("tables of different folds cannot be compared; make them again")
-    pairs["difference"] = scale * (pairs[f"{score}_x"] - pairs[f"{score}_y"])
-    differences = pairs["difference"]
-    by_repeat = pairs.groupby("repeat")["difference"].mean()
-    these = t_estimate(differences if len(by_repeat) < FEW_REPEATS else by_repeat, level)
-    test_to_train = np.mean(pairs["n_test_x"] / pairs["n_train_x"])
-    new = corrected_resampled_t(differences, test_to_train, level)
-    return {
-        "difference": new.mean,
-        "these_low": these.low, "these_high": these.high, "these_p": these.p,
-        "new_low": new.low, "new_high": new.high, "new_p": new.p,
-    }  # fmt: skip
+    first, second, repeats = (np.asarray(values) for values in (first, second, repeats))
+    if not first.shape == second.shape == repeats.shape or first.ndim != 1:
+        raise ValueError(
+            "`first`, `second` and `repeats` must be of the same shape (n_splits,), got "
+            f"{first.shape}, {second.shape} and {repeats.shape}"
+        )
+    differences = scale * (first - second)
+    order = np.argsort(repeats, kind="stable")
+    _, starts, sizes = np.unique(repeats[order], return_index=True, return_counts=True)
+    means = np.add.reduceat(differences[order], starts) / sizes
+    dataset = t_interval(differences if len(means) < MIN_REPEATS else means, confidence_level)
+    new_data = corrected_resampled_t(differences, test_train_ratio, confidence_level)
+    return Comparison(new_data.mean, *dataset[1:], *new_data[1:])
 
 
-def compare_pairs(
-    arms: Mapping[str, pd.DataFrame], pairs: Sequence[tuple[str, str]]
-) -> pd.DataFrame:
-    """Compare a family of pairs, with a verdict on each of the two questions.
+def t_interval(values: ArrayLike, confidence_level: float = 0.95) -> Interval:
+    """Estimate a mean from independent values: mean ± t · s / √n, n−1 degrees of freedom.
 
-    Better or worse where p is below 0.05 after Holm's correction over the family. The
-    intervals are each pair's own, of 95%; ``these_family_low`` to ``…_high`` and
-    ``new_family_…`` are wide enough to hold for the whole family at once (Bonferroni's).
+    Parameters
+    ----------
+    values : array-like of shape (n_values,)
+        At least two.
+    confidence_level : float, default=0.95
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two values.
     """
-    rows = pd.DataFrame(
-        {"first": first, "second": second} | compare(arms[first], arms[second])
-        for first, second in pairs
+    values = _at_least_two(values)
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    return _interval(values.mean(), error, len(values), confidence_level)
+
+
+def corrected_resampled_t(
+    differences: ArrayLike, test_train_ratio: float, confidence_level: float = 0.95
+) -> Interval:
+    """Estimate a mean difference on new data from the differences of J resamples.
+
+    The variance of the mean is taken as s² · (1/J + n_test/n_train), with J−1 degrees of
+    freedom: the second term stands for what overlapping training sets have in common.
+
+    Parameters
+    ----------
+    differences : array-like of shape (n_splits,)
+        Scores of A minus scores of B on the same split; at least two.
+    test_train_ratio : float
+        Number of test samples divided by the number of training samples; 1/9 with 10 folds.
+    confidence_level : float, default=0.95
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two differences.
+
+    References
+    ----------
+    C. Nadeau and Y. Bengio (2003), Inference for the generalization error, Machine Learning
+    52, 239-281. For repeated cross-validation: R. R. Bouckaert and E. Frank (2004),
+    Evaluating the replicability of significance tests for comparing learning algorithms.
+    """
+    differences = _at_least_two(differences)
+    J = len(differences)
+    error = differences.std(ddof=1) * np.sqrt(1 / J + test_train_ratio)
+    return _interval(differences.mean(), error, J, confidence_level)
+
+
+def holm(p_values: ArrayLike) -> np.ndarray:
+    """Adjust p-values for multiple testing with Holm's step-down method.
+
+    The k-th smallest of m p-values is multiplied by m−k+1; then no adjusted value is less
+    than that of a smaller p-value, nor more than 1.
+
+    Parameters
+    ----------
+    p_values : array-like of shape (n_tests,)
+
+    Returns
+    -------
+    array of shape (n_tests,)
+
+    References
+    ----------
+    S. Holm (1979), A simple sequentially rejective multiple test procedure, Scandinavian
+    Journal of Statistics 6, 65-70.
+    """
+    p_values = np.asarray(p_values, float)
+    order = np.argsort(p_values)
+    factors = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.maximum.accumulate(p_values[order] * factors).clip(max=1)
+    return adjusted
+
+
+def verdict(difference: float, p: float, alpha: float = 0.05) -> str:
+    """Return "better" or "worse" if p is below alpha, else "too close to call"."""
+    if p >= alpha:
+        return "too close to call"
+    return "better" if difference > 0 else "worse"
+
+
+def proportion_interval(
+    n_successes: int, n_trials: int, confidence_level: float = 0.95
+) -> tuple[float, float, float]:
+    """Return a proportion with its Wilson interval: proportion, low, high."""
+    interval = stats.binomtest(n_successes, n_trials).proportion_ci(
+        confidence_level, method="wilson"
     )
-    level = 1 - 0.05 / len(pairs)
-    wide = pd.DataFrame(compare(arms[a], arms[b], level=level) for a, b in pairs)
-    for question in ("these", "new"):
-        for end in ("low", "high"):
-            rows[f"{question}_family_{end}"] = wide[f"{question}_{end}"]
-        adjusted = holm(rows[f"{question}_p"])
-        rows[f"{question}_p_holm"] = adjusted
-        rows[f"{question}_verdict"] = [
-            verdict(*row) for row in zip(rows["difference"], adjusted, strict=True)
-        ]
-    return rows
+    return n_successes / n_trials, interval.low, interval.high
+
+
+def _at_least_two(values):
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        raise ValueError(f"an interval needs at least two values, got {len(values)}")
+    return values
+
+
+def _interval(mean, error, n_values, confidence_level):
+    if mean == error == 0:  # identical scores throughout
+        return Interval(0.0, 0.0, 0.0, 1.0)
+    if error <= 1e-12 * abs(mean):  # a few equal values do not show how others would vary
+        return Interval(float(mean), -np.inf, np.inf, 1.0)
+    distribution = stats.t(n_values - 1)
+    reach = distribution.ppf((1 + confidence_level) / 2) * error
+    p = 2 * distribution.sf(abs(mean) / error)
+    return Interval(float(mean), float(mean - reach), float(mean + reach), float(p))

@@ -1,145 +1,205 @@
-"""Search for the best settings by cross-validation, all candidates' networks in stacks."""
+"""Cross-validation and randomised search, with the networks of all splits in stacks."""
 
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.model_selection import ParameterGrid, ParameterSampler, StratifiedKFold, check_cv
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.model_selection import (
+    ParameterGrid,
+    ParameterSampler,
+    RepeatedStratifiedKFold,
+    StratifiedKFold,
+    check_cv,
+)
 from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from experiments.foldstack.classifier import KerasClassifier
-from experiments.foldstack.cross_validation import network_seeds
-from experiments.foldstack.engine import Task, fit_and_score_side_by_side
+from .engine import (
+    Task,
+    best_index,
+    check_estimator,
+    fit_and_score,
+    network_seeds,
+    score_candidates,
+    use_one_thread,
+    with_parameters,
+)
 
 
-def score_candidates(
-    pipeline: Pipeline,
-    candidates: Sequence[Mapping[str, object]],
+def cross_validate(
+    estimator: Pipeline,
     X: np.ndarray,
     y: np.ndarray,
-    splits: Sequence[tuple[np.ndarray, np.ndarray]],
     *,
-    seed: int | None = None,
-    jobs: int | None = None,
-    progress: Callable[[float], None] = lambda finished: None,
-) -> dict[str, np.ndarray]:
-    """Cross-validate the pipeline with each candidate's parameters, on the same splits.
+    cv: int | Iterable | None = None,
+    n_jobs: int | None = None,
+    return_estimator: bool = False,
+    return_curves: bool = False,
+    dropout_passes: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> dict:
+    """Fit and score a clone of the pipeline on every split, with the networks in stacks.
+
+    It differs from `sklearn.model_selection.cross_validate` in one respect: the network of
+    each split gets a seed of its own, derived from the classifier's ``random_state``. An
+    integer ``random_state`` would otherwise give every split the same initial weights.
+
+    Within ``joblib.parallel_config(backend="dask")`` the stacks are trained on the workers
+    of the Dask cluster, else in threads.
 
     Parameters
     ----------
-    pipeline : Pipeline
+    estimator : Pipeline
         Unfitted; its last step is a `KerasClassifier`.
-    candidates : sequence of mappings
-        Parameters as of ``pipeline.set_params``.
-    X, y : arrays of shape (rows, features) and (rows,)
-    splits : sequence of (train, test) index arrays
-    seed : int or None
-        Every network's seed is drawn from it.
+    X : array of shape (n_samples, n_features)
+    y : array of shape (n_samples,)
+        Class labels, two of them.
+    cv : int, cross-validation splitter, iterable of (train, test) or None, default=None
+        As in scikit-learn: a number of stratified folds, not shuffled (None: 5), a splitter,
+        or index arrays.
+    n_jobs : int or None, default=None
+        Number of threads. None means that of an active `joblib.parallel_config`, or one per
+        core; -1 means one per core. The scores do not depend on it.
+    return_estimator : bool, default=False
+        Whether to return the fitted pipelines.
+    return_curves : bool, default=False
+        Whether to return the scores after every epoch, dropout off.
+    dropout_passes : int, default=0
+        If not 0, also score the test samples with dropout kept on, and probabilities averaged
+        over this number of passes (Monte Carlo dropout).
+    progress : callable, optional
+        Called with the number of networks finished since the last call, possibly a fraction,
+        from several threads.
 
     Returns
     -------
-    dict of arrays of shape (candidates, splits)
-        As of `fit_and_score_side_by_side`.
-    """
-    seeds = iter(network_seeds(seed, len(candidates) * len(splits)))
-    tasks = [
-        Task(changed, next(seeds), *split)
-        for changed in (with_parameters(pipeline, candidate) for candidate in candidates)
-        for split in splits
-    ]
-    results = fit_and_score_side_by_side(tasks, X, y, jobs=jobs, progress=progress)
-    shape = len(candidates), len(splits)
-    return {key: np.array([one[key] for one in results]).reshape(shape) for key in results[0]}
-
-
-def with_parameters(pipeline: Pipeline, parameters: Mapping[str, object]) -> Pipeline:
-    """Clone a pipeline and set parameters.
-
-    Of the classifier these are the network's, the epochs and the batch size: what else
-    scikeras takes has no effect on a network that comes compiled.
+    dict of arrays of shape (n_splits,)
+        ``test_score`` and ``train_score`` (accuracy), ``test_log_loss``, ``train_log_loss``
+        and ``collapsed`` (on the training samples; see `measure`); ``build_time``,
+        ``fit_time`` and ``score_time`` (seconds, an equal share of the stack's). On request
+        ``dropout_score`` and ``dropout_log_loss``; ``estimator``, a list of pipelines;
+        ``curves``, a dict of arrays of shape (n_splits, epochs).
 
     Raises
     ------
-    ValueError
-        If a parameter is unknown, or would have no effect.
+    Unstackable
+        If a part of the pipeline has no stacked form; the message names the part.
+    TypeError
+        If the estimator is not such a pipeline.
     """
-    last = pipeline.steps[-1][0] + "__"
-    for name in parameters:
-        if "__" not in name:
-            raise ValueError(f"{name} cannot be tuned, it is a whole step of the pipeline")
-        part = name.removeprefix(last)
-        if part != name and part not in ("epochs", "batch_size") and not part.startswith("model__"):
-            raise ValueError(f"{name} cannot be tuned, it has no effect on the stacked networks")
-    return clone(pipeline).set_params(**parameters)
+    check_estimator(estimator)
+    X, y = np.asarray(X), np.asarray(y)
+    splits = list(check_cv(cv, y, classifier=True).split(X, y))
+    seeds = network_seeds(estimator[-1].random_state, len(splits))
+    results = fit_and_score(
+        [Task(estimator, seed, *split) for seed, split in zip(seeds, splits, strict=True)],
+        X,
+        y,
+        n_jobs=n_jobs,
+        return_estimator=return_estimator,
+        return_curves=return_curves,
+        dropout_passes=dropout_passes,
+        progress=progress,
+    )
+    scores = {key: [result[key] for result in results] for key in results[0]}
+    others = {}
+    if return_estimator:
+        others["estimator"] = scores.pop("estimator")
+    if return_curves:
+        curves = scores.pop("curves")
+        others["curves"] = {key: np.array([each[key] for each in curves]) for key in curves[0]}
+    return {key: np.array(values) for key, values in scores.items()} | others
+
+
+def repeated_splits(
+    X: np.ndarray, y: np.ndarray, *, n_splits: int, n_repeats: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Draw stratified, shuffled splits, `n_repeats` times.
+
+    Returns
+    -------
+    list of (train, test) index arrays of shape (n_repeats * n_splits,)
+        One repeat after another; the first ones do not depend on the number of repeats.
+    """
+    cv = RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
+    return list(cv.split(X, y))
 
 
 class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Randomised search over a pipeline's parameters, as `RandomizedSearchCV` does it.
 
-    The networks of all candidates and folds train in stacks. The candidate of the highest
-    mean accuracy wins, the earlier one of two that are level, and is fitted to all rows.
+    The networks of all candidates and splits train in stacks. The candidate with the highest
+    mean accuracy is chosen, the first on ties, and refitted to all samples.
 
     Parameters
     ----------
     estimator : Pipeline
-        Its last step is this project's `KerasClassifier`; two classes.
+        Its last step is a `KerasClassifier`.
     param_distributions : dict or list of dicts
-        Parameter names to lists, or to distributions with a method ``rvs``.
-    n_iter : int
-        Candidates to draw; no more than the lists allow.
-    cv : int, None, splitter or iterable of (train, test)
-        A number of stratified, shuffled folds (None: 5), or what scikit-learn takes.
-    random_state : int, RandomState or None
-        Decides candidates, folds and networks.
-    jobs : int or None
-        Threads; None takes one per core.
+        Parameter names with lists, or distributions with a method ``rvs``.
+    n_iter : int, default=30
+        Number of candidates to draw; at most as many as the lists allow.
+    cv : int, cross-validation splitter, iterable of (train, test) or None, default=5
+        A number of stratified, shuffled folds (None: 5), a splitter, or index arrays.
+    random_state : int, RandomState or None, default=None
+        Decides candidates, splits and networks.
+    n_jobs : int or None, default=None
+        As in `cross_validate`.
 
     Attributes
     ----------
-    cv_results_ : dict of arrays
-        ``params, mean_test_score, std_test_score, rank_test_score, mean_train_score,
-        split<i>_test_score, collapsed`` and ``param_<name>``, an entry for each candidate.
+    cv_results_ : dict of arrays of shape (n_candidates,)
+        ``params``, ``param_<name>``, ``mean_test_score``, ``std_test_score``,
+        ``rank_test_score``, ``split<i>_test_score``, ``mean_train_score`` and ``collapsed``,
+        a number of networks.
     best_index_ : int
     best_params_ : dict
     best_score_ : float
-        Mean accuracy of the best candidate on the folds that chose it: optimistic.
+        Mean accuracy of the best candidate on the splits that chose it: optimistic.
     best_estimator_ : Pipeline
-        Fitted to all rows.
+        Fitted to all samples.
+    classes_ : array of shape (2,)
+    n_splits_ : int
     """
 
     def __init__(
-        self, estimator, param_distributions, *, n_iter=30, cv=5, random_state=None, jobs=None
+        self, estimator, param_distributions, *, n_iter=30, cv=5, random_state=None, n_jobs=None
     ):
         self.estimator = estimator
         self.param_distributions = param_distributions
         self.n_iter = n_iter
         self.cv = cv
         self.random_state = random_state
-        self.jobs = jobs
+        self.n_jobs = n_jobs
 
     def fit(self, X, y, groups=None):
-        """Search, then fit the best candidate to all rows.
+        """Search, then fit the best candidate to all samples.
 
         Parameters
         ----------
-        X : array of shape (rows, features)
-            Without missing values, even if a step of the pipeline would fill them.
-        y : array of shape (rows,)
+        X : array-like of shape (n_samples, n_features)
+            Without missing values, even if a step of the pipeline would impute them.
+        y : array-like of shape (n_samples,)
             Class labels, two of them.
-        groups : array of shape (rows,), optional
-            Handed to ``cv.split``.
+        groups : array-like of shape (n_samples,), optional
+            Passed to ``cv.split``.
+
+        Returns
+        -------
+        StackedSearchCV
+
+        Raises
+        ------
+        TypeError
+            If the estimator is not such a pipeline.
+        ValueError
+            If there are not two classes in y and in each training set, a parameter cannot be
+            searched, or a part of the pipeline has no stacked form (`Unstackable`).
         """
-        if not isinstance(self.estimator, Pipeline) or not isinstance(
-            self.estimator[-1], KerasClassifier
-        ):
-            raise TypeError(
-                "StackedSearchCV takes a Pipeline whose last step is a KerasClassifier of "
-                "experiments.foldstack.classifier"
-            )
+        check_estimator(self.estimator)
         X, y = validate_data(self, X, y)
         check_classification_targets(y)
         self.classes_ = np.unique(y)
@@ -151,32 +211,32 @@ class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if isinstance(seed, np.random.RandomState):
             seed = int(seed.randint(2**31))
         candidates = draw_candidates(self.param_distributions, self.n_iter, seed)
-        folds = 5 if self.cv is None else self.cv
-        if isinstance(folds, numbers.Integral):
-            folds = StratifiedKFold(folds, shuffle=True, random_state=seed)
-        splits = list(check_cv(folds, y, classifier=True).split(X, y, groups))
+        cv = 5 if self.cv is None else self.cv
+        if isinstance(cv, numbers.Integral):
+            cv = StratifiedKFold(cv, shuffle=True, random_state=seed)
+        splits = list(check_cv(cv, y, classifier=True).split(X, y, groups))
         if any(len(np.unique(y[train])) < 2 for train, _ in splits):
-            raise ValueError("a training fold has rows of one class only; use stratified folds")
+            raise ValueError("a training set has samples of one class only; use stratified splits")
         scores = score_candidates(
-            self.estimator, candidates, X, y, splits, seed=seed, jobs=self.jobs
+            self.estimator, candidates, X, y, splits, seed=seed, n_jobs=self.n_jobs
         )
         self.cv_results_ = _cv_results(candidates, scores)
         self.n_splits_ = len(splits)
-        self.best_index_ = best_candidate(scores["test_score"])
+        self.best_index_ = best_index(scores["test_score"])
         self.best_params_ = candidates[self.best_index_]
         self.best_score_ = self.cv_results_["mean_test_score"][self.best_index_]
-        self.best_estimator_ = refit(self.estimator, self.best_params_, X, y, seed=seed)
+        self.best_estimator_ = fit_candidate(self.estimator, self.best_params_, X, y, seed=seed)
         return self
 
     def predict(self, X):
-        """Predict class labels, an array of shape (rows,)."""
-        return self._of_best("predict", X)
+        """Predict class labels with the best estimator: an array of shape (n_samples,)."""
+        return self._best("predict", X)
 
     def predict_proba(self, X):
-        """Predict probabilities of the classes, an array of shape (rows, 2)."""
-        return self._of_best("predict_proba", X)
+        """Predict class probabilities with the best estimator: an array (n_samples, 2)."""
+        return self._best("predict_proba", X)
 
-    def _of_best(self, method, X):
+    def _best(self, method, X):
         check_is_fitted(self)
         return getattr(self.best_estimator_, method)(validate_data(self, X, reset=False))
 
@@ -187,43 +247,59 @@ class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
 
 def draw_candidates(
-    space: Mapping[str, object] | Sequence[Mapping[str, object]], number: int, seed: int | None
+    space: Mapping[str, object] | Sequence[Mapping[str, object]],
+    n_candidates: int,
+    seed: int | None,
 ) -> list[dict[str, object]]:
-    """Draw candidates from a space with `sklearn.model_selection.ParameterSampler`.
+    """Draw candidates with `sklearn.model_selection.ParameterSampler`.
 
-    If all of it is lists, none is drawn twice, and there are no more than there are. A
-    candidate's parameters are in the order of the space.
+    If the space has lists only, no candidate is drawn twice, and there may be fewer than
+    `n_candidates`. A candidate's parameters are in the order of the space.
     """
     spaces = [space] if isinstance(space, Mapping) else space
-    if not any(hasattr(values, "rvs") for one in spaces for values in one.values()):
-        number = min(number, len(ParameterGrid(spaces)))
-    names = dict.fromkeys(name for one in spaces for name in one)
-    drawn = ParameterSampler(spaces, number, random_state=seed)
-    return [{name: one[name] for name in names if name in one} for one in drawn]
+    if not any(hasattr(values, "rvs") for each in spaces for values in each.values()):
+        n_candidates = min(n_candidates, len(ParameterGrid(spaces)))
+    names = dict.fromkeys(name for each in spaces for name in each)
+    drawn = ParameterSampler(spaces, n_candidates, random_state=seed)
+    return [{name: each[name] for name in names if name in each} for each in drawn]
 
 
-def best_candidate(scores: np.ndarray) -> int:
-    """Give the number of the candidate of the highest mean, the first of those level.
+def check_candidates(
+    estimator: Pipeline, candidates: Sequence[Mapping[str, object]], n_features: int
+) -> None:
+    """Check that the network of each candidate can be built and trained.
 
-    Parameters
-    ----------
-    scores : array of shape (candidates, splits)
+    Raises
+    ------
+    ValueError
+        If a parameter is unknown or a value impossible; the message names the candidate.
     """
-    return int(scores.mean(axis=1).round(12).argmax())  # not by the last bit of a sum
+    use_one_thread()  # before the first network starts TensorFlow
+    for candidate in candidates:
+        named = ", ".join(f"{name} = {value!r}" for name, value in candidate.items())
+        try:
+            if unknown := sorted(set(candidate) - set(estimator.get_params())):
+                raise ValueError(f"there is no parameter {unknown[0]}")
+            changed = with_parameters(estimator, candidate)
+            changed[-1].training_parameters(n_samples=2)
+            X = changed[:-1].fit_transform(np.zeros((2, n_features), np.float32))
+            changed[-1].build(X, np.array([0, 1]))
+        except Exception as error:  # Keras raises errors of any type
+            raise ValueError(f"{named}: {' '.join(str(error).split())}"[:500]) from error
 
 
-def refit(
-    pipeline: Pipeline,
-    parameters: Mapping[str, object],
+def fit_candidate(
+    estimator: Pipeline,
+    params: Mapping[str, object],
     X: np.ndarray,
     y: np.ndarray,
     *,
     seed: int | None = None,
 ) -> Pipeline:
-    """Fit the pipeline with such parameters to all rows."""
+    """Return a clone of the pipeline with these parameters, fitted to all samples."""
     rows = np.arange(len(y))
-    task = Task(with_parameters(pipeline, parameters), network_seeds(seed, 1)[0], rows, rows)
-    (result,) = fit_and_score_side_by_side([task], X, y, jobs=1, return_estimator=True)
+    task = Task(with_parameters(estimator, params), network_seeds(seed, 1)[0], rows, rows)
+    (result,) = fit_and_score([task], X, y, n_jobs=1, return_estimator=True)
     return result["estimator"]
 
 

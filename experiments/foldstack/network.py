@@ -1,9 +1,12 @@
-"""The one model builder: every arm is this network with other settings."""
+"""The tutorial's network and its pipeline: one builder, the arms are its settings."""
 
 import math
 from collections.abc import Sequence
 
-from experiments.foldstack.backend import keras
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from .classifier import KerasClassifier, keras, resolve_batch_size
 
 
 def build_network(
@@ -18,47 +21,54 @@ def build_network(
     momentum: float = 0.8,
     learning_rate_decay: float | None = None,
 ) -> keras.Sequential:
-    """Build and compile the tutorial's network; the defaults are its baseline.
+    """Build and compile a network for binary classification.
 
     Parameters
     ----------
     meta : dict
-        What scikeras knows of the data; ``meta["n_features_in_"]`` is the input width.
+        scikeras' description of the data; ``meta["n_features_in_"]`` is the input width.
     params : dict, optional
-        The classifier's parameters, ``epochs`` and ``batch_size`` among them; scikeras hands
-        them over. Needed for a decay only.
-    hidden_units : sequence of int
+        The classifier's parameters, ``epochs`` and ``batch_size`` among them, as scikeras
+        passes them. Needed only for a decay.
+    hidden_units : sequence of int, default=(60, 30)
         Units of each hidden layer (relu), first to last.
-    visible_dropout : float
-        Share of the inputs dropped in training, in [0, 1); 0 adds no layer.
-    hidden_dropout : float
-        Share dropped after every hidden layer in training, in [0, 1); 0 adds no layers.
-    max_norm : float or None
-        Largest norm of a hidden unit's incoming weights; None leaves them free.
-    learning_rate, momentum : float
-        Of plain stochastic gradient descent.
-    learning_rate_decay : float or None
-        Share of the learning rate that is left at the end of training, approached
-        exponentially, step by step; None keeps it as it is.
-
-    Raises
-    ------
-    ValueError
-        If no network can be built or trained with such values.
+    visible_dropout : float, default=0.0
+        Dropout rate of the inputs, in [0, 1); 0 adds no layer.
+    hidden_dropout : float, default=0.0
+        Dropout rate after every hidden layer, in [0, 1); 0 adds no layers.
+    max_norm : float or None, default=None
+        Largest norm of a hidden unit's incoming weights; None does not constrain them.
+    learning_rate : float, default=0.01
+        Of stochastic gradient descent.
+    momentum : float, default=0.8
+    learning_rate_decay : float or None, default=None
+        Factor of the learning rate at the end of training, approached exponentially, step by
+        step; None keeps the learning rate constant.
 
     Returns
     -------
     keras.Sequential
-        Maps (rows, features) to (rows, 1), the probability of the second class.
+        Maps (n_samples, n_features) to (n_samples, 1), the probability of the second class.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
     """
-    learning_rate, momentum = float(learning_rate), float(momentum)  # Keras takes no whole number
+    learning_rate, momentum = float(learning_rate), float(momentum)  # Keras accepts no integers
     _check(hidden_units, max_norm, learning_rate)
-    for name, share in (("visible_dropout", visible_dropout), ("hidden_dropout", hidden_dropout),
-                        ("momentum", momentum)):  # fmt: skip
+    shares = {
+        "visible_dropout": visible_dropout,
+        "hidden_dropout": hidden_dropout,
+        "momentum": momentum,
+    }
+    for name, share in shares.items():
         if not 0 <= share < 1:
-            raise ValueError(f"{name} is at least 0 and less than 1, not {share!r}")
+            raise ValueError(f"`{name}` must be in [0, 1), got {share!r}")
     if learning_rate_decay is not None and not 0 < learning_rate_decay <= 1:
-        raise ValueError(f"learning_rate_decay is a share or None, not {learning_rate_decay!r}")
+        raise ValueError(
+            f"`learning_rate_decay` must be in (0, 1] or None, got {learning_rate_decay!r}"
+        )
     layers = [keras.Input((meta["n_features_in_"],))]
     if visible_dropout:
         layers.append(keras.layers.Dropout(visible_dropout))
@@ -69,10 +79,10 @@ def build_network(
             layers.append(keras.layers.Dropout(hidden_dropout))
     layers.append(keras.layers.Dense(1, activation="sigmoid"))
     if learning_rate_decay is not None:
-        rows = meta["X_shape_"][0]
-        batches = -(-rows // rows_in_a_step(params["batch_size"], rows))
+        n_samples = meta["X_shape_"][0]
+        n_batches = -(-n_samples // resolve_batch_size(params["batch_size"], n_samples))
         learning_rate = keras.optimizers.schedules.ExponentialDecay(
-            learning_rate, params["epochs"] * batches, learning_rate_decay
+            learning_rate, params["epochs"] * n_batches, learning_rate_decay
         )
     network = keras.Sequential(layers)
     network.compile(
@@ -82,16 +92,51 @@ def build_network(
     return network
 
 
-def rows_in_a_step(batch_size: int | None, rows: int) -> int:
-    """Give the rows in a step of training: scikeras' None is Keras' 32, its -1 is all."""
-    return {None: 32, -1: rows}.get(batch_size, batch_size)
+def build_pipeline(
+    *, epochs: int = 300, batch_size: int = 16, random_state: int | None = None, **settings
+) -> Pipeline:
+    """Build the unfitted pipeline ``standardize`` (StandardScaler) → ``mlp`` (KerasClassifier).
+
+    Parameters
+    ----------
+    epochs : int, default=300
+    batch_size : int or None, default=16
+        None means 32 (Keras' default), -1 the whole training set.
+    random_state : int or None, default=None
+        Seed of the initial weights, the order of samples and the dropout masks.
+    **settings
+        Keyword parameters of `build_network`. Each is a parameter of the pipeline, too:
+        ``mlp__model__<name>``.
+
+    Raises
+    ------
+    TypeError
+        If a setting is unknown; the message lists those that exist.
+    """
+    defaults = build_network.__kwdefaults__
+    if unknown := sorted(settings.keys() - defaults.keys()):
+        raise TypeError(
+            f"build_pipeline() got an unknown setting {unknown[0]!r}; the settings are epochs, "
+            f"batch_size, random_state, {', '.join(defaults)}"
+        )
+    classifier = KerasClassifier(
+        model=build_network,
+        epochs=epochs,
+        batch_size=batch_size,
+        verbose=0,
+        random_state=random_state,
+        **{f"model__{name}": value for name, value in (defaults | settings).items()},
+    )
+    return Pipeline([("standardize", StandardScaler()), ("mlp", classifier)])
 
 
 def _check(hidden_units, max_norm, learning_rate):
-    """Refuse what Keras would take, and fail with later or never learn."""
+    """Raise for values that Keras would accept, and fail with later or never learn."""
     if isinstance(hidden_units, int | str):
-        raise ValueError(f"hidden_units is a sequence, as (60, 30), not {hidden_units!r}")
+        raise ValueError(
+            f"`hidden_units` must be a sequence such as (60, 30), got {hidden_units!r}"
+        )
     if max_norm is not None and not 0 < max_norm < math.inf:
-        raise ValueError(f"max_norm is a positive number or None, not {max_norm!r}")
+        raise ValueError(f"`max_norm` must be a positive number or None, got {max_norm!r}")
     if not 0 < learning_rate < math.inf:
-        raise ValueError(f"learning_rate is a positive number, not {learning_rate!r}")
+        raise ValueError(f"`learning_rate` must be a positive number, got {learning_rate!r}")
