@@ -8,6 +8,7 @@ name; other columns of a table with a header are ignored.
       written:   results/predictions.csv
 """
 
+import contextlib
 import hashlib
 
 import numpy as np
@@ -18,8 +19,7 @@ from experiments.harness import store
 from experiments.harness.cli import parse, run_command
 from experiments.harness.dataset import read_rows
 from experiments.harness.errors import InputError
-from experiments.harness.files import check_folder
-from experiments.harness.network_file import read_network_file
+from experiments.harness.files import check_folder, read_whole
 from experiments.harness.provenance import provenance
 from experiments.harness.tensorflow import start_tensorflow
 
@@ -32,15 +32,15 @@ def main(argv=None):
 
 def predict(options):
     """Read the network and the rows, predict, write the predictions."""
-    content, labels = read_network_file(options.model)
+    content = read_whole(options.model)
+    with model_errors(options.model):
+        labels = foldstack.read_labels(content)
     X, lines, sha256 = read_rows(options.data, labels["features"])
     check_folder(options.results)
     start_tensorflow()
-    try:
+    with model_errors(options.model):
         network = foldstack.load_network(content)
         label, probability = foldstack.predict(network, labels["classes"], X)
-    except ValueError as error:
-        raise InputError(f"{options.model}: {error}") from error
     second = labels["classes"][1]
     if not np.isfinite(probability).all():
         line = lines[int(np.isfinite(probability).argmin())]
@@ -56,6 +56,15 @@ def predict(options):
     path = store.write_tables(options.results, {"predictions": table}, metadata)
     print(", ".join(f"{name} {number}" for name, number in table["class"].value_counts().items()))
     print(f"  written:   {path}")
+
+
+@contextlib.contextmanager
+def model_errors(path):
+    """Turn the library's errors about a file into one line."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(f"{path} is not a model saved by `make tune`, or is corrupt") from error
 
 
 if __name__ == "__main__":

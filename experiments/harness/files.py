@@ -84,6 +84,19 @@ def write_together(folder: Path, contents: Mapping[str, str | bytes | None]) -> 
         _recover(folder)
 
 
+def read_whole(path: Path) -> bytes:
+    """Read a file; if its folder is being written, wait until that is complete.
+
+    Raise `InputError` if it cannot be read.
+    """
+    interrupted = any((path.parent / name).exists() for name in (COMPLETE, STAGE))
+    try:
+        with locked(path.parent) if interrupted else contextlib.nullcontext():
+            return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
 def written() -> bool:
     """Return whether this process has written any file into a results folder."""
     return _written

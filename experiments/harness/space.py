@@ -18,7 +18,7 @@ SPACE = {
     f"{MODEL}max_norm": [None, 2.0, 3.0, 4.0],
     f"{MODEL}hidden_units": [(30, 15), (60, 30), (120, 60)],
 }
-NO_DROPOUT = dict.fromkeys(RATES, [0.0])
+NO_DROPOUT = {rate: [0.0] for rate in RATES}
 
 
 def read_space(path: Path) -> dict:

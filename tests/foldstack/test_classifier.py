@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from experiments.foldstack.backend import keras, tf
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, check_cv, cross_validate
 
-from experiments.foldstack.backend import keras, tf
 from experiments.foldstack.classifier import KerasClassifier, build_pipeline
 from tests.scripts.test_scripts import REPOSITORY
 

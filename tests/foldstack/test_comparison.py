@@ -3,8 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-
-from experiments.foldstack.comparison import check_comparable, compare, compare_pairs
 from experiments.foldstack.statistics import (
     corrected_resampled_t,
     holm,
@@ -12,6 +10,8 @@ from experiments.foldstack.statistics import (
     t_estimate,
     verdict,
 )
+
+from experiments.foldstack.comparison import check_comparable, compare, compare_pairs
 from experiments.harness.errors import InputError
 
 

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
+from experiments.foldstack.backend import keras
+from experiments.foldstack.cross_validation import cross_validate, network_seeds
 from sklearn.feature_selection import SelectKBest
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from experiments.foldstack.backend import keras
 from experiments.foldstack.classifier import build_pipeline
-from experiments.foldstack.cross_validation import cross_validate, network_seeds
 from experiments.foldstack.engine import Task, _plan, fit_and_score_side_by_side
 from experiments.foldstack.metrics import measure
 from experiments.harness.errors import Unstackable

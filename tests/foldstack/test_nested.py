@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+from experiments.foldstack.backend import keras
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
@@ -21,7 +22,6 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from experiments import figures, predict, report, tune, validate
 from experiments.foldstack import export as takeaway
-from experiments.foldstack.backend import keras
 from experiments.foldstack.classifier import build_pipeline
 from experiments.foldstack.model_selection import (
     StackedSearchCV,

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from experiments.foldstack.backend import keras
 
 from experiments import baseline, hidden, visible
-from experiments.foldstack.backend import keras
 from experiments.foldstack.network import build_network
 
 META = {"n_features_in_": 60}

@@ -4,9 +4,9 @@ import copy
 
 import numpy as np
 import pytest
+from experiments.foldstack.backend import keras, tf
 
 from experiments.foldstack import stack as stack_module
-from experiments.foldstack.backend import keras, tf
 from experiments.foldstack.network import build_network
 from experiments.foldstack.stack import Stack, blueprint, dropout, hyperparameters
 from experiments.harness.errors import Unstackable
