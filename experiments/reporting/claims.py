@@ -86,7 +86,7 @@ def judge_tips(comparison: pd.DataFrame) -> pd.DataFrame:
     return _claims_frame(rows)
 
 
-def flag_collapsed(pairs: pd.DataFrame) -> pd.DataFrame:
+def flag_untrained(pairs: pd.DataFrame) -> pd.DataFrame:
     """Replace the verdicts of pairs in which at least half of the networks on a side collapsed.
 
     Parameters

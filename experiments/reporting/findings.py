@@ -57,21 +57,19 @@ def check_tables(folder: Path) -> None:
         If one of them is broken or outdated, or they are not all of the same dataset.
     """
     store.check_comparison_current(folder)
-    first = None
+    datasets = {}
     for name in TABLES:
         # The report itself writes the claims; predictions are of other rows.
-        if name in ("claims", "predictions") or not store.exists(folder, name):
-            continue
-        store.read_table(folder, name)
-        data = store.read_metadata(folder, name).get("data")
-        if data is None:
-            continue
-        if first is not None and data["sha256"] != first[1]:
-            raise InputError(
-                f"{folder / name}.csv and {first[0]}.csv are of different datasets; use one "
-                "results folder per dataset"
-            )
-        first = first or (name, data["sha256"])
+        if name not in ("claims", "predictions") and store.exists(folder, name):
+            store.read_table(folder, name)
+            if data := store.read_metadata(folder, name).get("data"):
+                datasets.setdefault(data["sha256"], name)
+    if len(datasets) > 1:
+        first, second, *_ = datasets.values()
+        raise InputError(
+            f"{folder / second}.csv and {first}.csv are of different datasets; use one results "
+            "folder per dataset"
+        )
 
 
 def judge(folder: Path) -> tuple[pd.DataFrame | None, dict]:

@@ -6,41 +6,38 @@ import pytest
 
 from experiments.harness import store
 from experiments.harness.schema import TABLES
-from experiments.reporting.claims import flag_collapsed, judge_claims, judge_tips
+from experiments.reporting.claims import flag_untrained, judge_claims, judge_tips
 
 
-def make_arms(runs):
+def make_arms(**runs):
     """Arms whose single runs have the given accuracies, 10 folds each, without spread."""
     return {
         name: pd.DataFrame(
             {
                 "repeat": np.repeat(np.arange(len(values)), 10),
                 "accuracy": np.repeat(values, 10) + np.tile([0.02, -0.02], 5 * len(values)),
-                "n_train": 187,
-                "n_test": 21,
             }
-        )
+        ).assign(n_train=187, n_test=21)
         for name, values in runs.items()
     }
 
 
-def make_pairs(first, verdicts, lows=-3.0):
-    return pd.DataFrame(
-        {
-            "family": ["arms"] * 2 + ["remedies"] * (len(first) - 2),
-            "first": first,
-            "second": "baseline",
-            "difference": [-1.0 if verdict == "worse" else 1.0 for verdict in verdicts],
-            "dataset_low": -2.0,
-            "dataset_high": 0.0,
-            "new_data_low": -5.0,
-            "new_data_high": 3.0,
-            "dataset_p_holm": 0.5,
-            "dataset_family_low": lows,
-            "new_data_family_low": -7.0,
-            "dataset_verdict": verdicts,
-            "new_data_verdict": "too close to call",
-        }
+def make_pairs(verdicts, **columns):
+    intervals = {"dataset_low": -2.0, "dataset_high": 0.0, "new_data_low": -5.0}
+    pairs = pd.DataFrame({"dataset_verdict": verdicts}).assign(**intervals, new_data_high=5.0)
+    return pairs.assign(new_data_verdict="too close to call", **columns)
+
+
+def compare_arms(verdicts, lows=(0, 0), names=("visible", "hidden")):
+    return make_pairs(
+        verdicts,
+        family=["arms"] * 2 + ["remedies"] * (len(names) - 2),
+        first=names,
+        second="baseline",
+        difference=[-1.0 if verdict == "worse" else 1.0 for verdict in verdicts],
+        dataset_p_holm=0.5,
+        dataset_family_low=lows,
+        new_data_family_low=-7.0,
     )
 
 
@@ -52,16 +49,14 @@ def make_pairs(first, verdicts, lows=-3.0):
     ],
 )
 def test_claims_are_judged_by_their_rules(verdicts, expected):
-    arms = make_arms(
-        {"baseline": [0.85, 0.87] * 15, "visible": [0.84] * 30, "hidden": [0.83, 0.86] * 15}
-    )
-    pairs = make_pairs(["visible", "hidden"], verdicts)
+    arms = make_arms(baseline=[0.85, 0.87] * 15, visible=[0.84] * 30, hidden=[0.83, 0.86] * 15)
+    pairs = compare_arms(verdicts)
     claims = judge_claims(arms, pairs, store.read_published())
     assert list(claims) == list(TABLES["claims"].columns)
     assert claims["dataset_verdict"].tolist() == ["reproduced", *expected, "reproduced"]
     assert claims["new_data_verdict"].tolist()[1:3] == ["too close to call"] * 2
     assert claims["estimate"].iloc[-1] == 50  # every other run ranks hidden above visible
-    low = make_arms({"baseline": [0.80, 0.82] * 15, "visible": [0.7] * 30, "hidden": [0.6] * 30})
+    low = make_arms(baseline=[0.80, 0.82] * 15, visible=[0.7] * 30, hidden=[0.6] * 30)
     claims = judge_claims(low, pairs, store.read_published())
     assert claims["dataset_verdict"].iloc[0] == "contradicted"
     assert claims["new_data_verdict"].iloc[0] == "contradicted"
@@ -69,8 +64,8 @@ def test_claims_are_judged_by_their_rules(verdicts, expected):
 
 
 def test_tied_arms_show_no_ranking():
-    arms = make_arms({name: [0.85, 0.87] * 15 for name in ("baseline", "visible", "hidden")})
-    pairs = make_pairs(["visible", "hidden"], ["too close to call"] * 2)
+    arms = make_arms(**{name: [0.85, 0.87] * 15 for name in ("baseline", "visible", "hidden")})
+    pairs = compare_arms(["too close to call"] * 2)
     last = judge_claims(arms, pairs, store.read_published()).iloc[-1]
     assert last["estimate"] == 100
     assert last["n_misordered"] == 30
@@ -86,9 +81,9 @@ def test_tied_arms_show_no_ranking():
     ],
 )
 def test_remedies_are_judged_by_their_rule(lows, verdicts, expected):
-    arms = make_arms({name: [0.8, 0.9] for name in ("baseline", "visible", "hidden")})
+    arms = make_arms(**{name: [0.8, 0.9] for name in ("baseline", "visible", "hidden")})
     names = ["visible", "hidden", "hidden, a", "hidden, b"]
-    pairs = make_pairs(names, ["worse"] * 2 + verdicts, [0, 0, *lows])
+    pairs = compare_arms(["worse"] * 2 + verdicts, [0, 0, *lows], names)
     remedies = judge_claims(arms, pairs, store.read_published()).iloc[3]
     assert remedies["dataset_verdict"] == expected
     assert remedies["new_data_verdict"] == "too close to call"
@@ -116,25 +111,13 @@ def test_remedies_are_judged_by_their_rule(lows, verdicts, expected):
 )
 def test_tips_are_judged_by_their_rule(direction, verdicts, expected):
     untrained = verdicts.count("did not train")
-    pairs = pd.DataFrame(
-        {
-            "tip": 1,
-            "claim": "c",
-            "direction": direction,
-            "networks": 4,
-            "second_collapsed": [4 if verdict == "did not train" else 0 for verdict in verdicts],
-            "difference": [0.1, -0.2, 0.0][: len(verdicts)],
-            "dataset_low": -0.5,
-            "dataset_high": 0.5,
-            "new_data_low": -5.0,
-            "new_data_high": 5.0,
-            "dataset_family_low": [-1.5 if verdict == "too wide" else -0.8 for verdict in verdicts],
-            "dataset_family_high": 0.8,
-            "new_data_family_low": -6.0,
-            "new_data_family_high": 6.0,
-            "dataset_verdict": verdicts,
-            "new_data_verdict": "too close to call",
-        }
+    pairs = make_pairs(
+        verdicts,
+        **{"tip": 1, "claim": "c", "direction": direction, "networks": 4},
+        second_collapsed=[4 if verdict == "did not train" else 0 for verdict in verdicts],
+        difference=[0.1, -0.2, 0.0][: len(verdicts)],
+        dataset_family_low=[-1.5 if verdict == "too wide" else -0.8 for verdict in verdicts],
+        **{"dataset_family_high": 0.8, "new_data_family_low": -6.0, "new_data_family_high": 6.0},
     )
     (claim,) = judge_tips(pairs).to_dict("records")
     assert claim["dataset_verdict"] == expected
@@ -147,15 +130,8 @@ def test_tips_are_judged_by_their_rule(direction, verdicts, expected):
 
 
 def test_a_pair_of_which_half_collapsed_has_no_verdict():
-    pairs = pd.DataFrame(
-        {
-            "networks": 4,
-            "first_collapsed": [0, 2, 0],
-            "second_collapsed": [1, 0, 3],
-            "dataset_verdict": "worse",
-            "new_data_verdict": "too close to call",
-        }
-    )
-    flagged = flag_collapsed(pairs)
+    collapsed = {"first_collapsed": [0, 2, 0], "second_collapsed": [1, 0, 3]}
+    pairs = make_pairs(["worse"] * 3, networks=4, **collapsed)
+    flagged = flag_untrained(pairs)
     assert flagged["dataset_verdict"].tolist() == ["worse", "did not train", "did not train"]
     assert flagged["new_data_verdict"].tolist()[1:] == ["did not train"] * 2

@@ -16,11 +16,6 @@ def test_figures_are_drawn_for_all_tables_and_the_same_every_time(results, capsy
     assert drawings[0] == drawings[1]
 
 
-def test_without_tables_nothing_is_drawn(tmp_path, capsys):
-    figures.draw_figures(tmp_path)
-    assert "nothing to draw" in capsys.readouterr().out
-
-
 def test_a_figure_for_every_tip(converted):
     drawn = gallery.draw_tips(store.read_table(converted, "tips"))
     assert sorted(drawn) == [f"tip{number}" for number in range(1, 6)]

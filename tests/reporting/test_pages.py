@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from experiments import report
 from experiments.harness import store
 from experiments.harness.errors import InputError
-from experiments.harness.schema import ARMS, TABLES
+from experiments.harness.schema import TABLES
 from experiments.reporting import findings, pages
 from tests.reporting.conftest import rewrite
 
@@ -80,22 +80,6 @@ def test_the_terminal_shows_the_sentences_of_the_page(converted, page):
     )
 
 
-def test_tuning_without_dropout_and_with_diverged_networks(results):
-    tuned, tuning = (pd.read_csv(results / f"{name}.csv") for name in ("tuned", "tuning"))
-    rates = [name for name in tuned if "dropout" in name]
-    tuned.loc[:1, "log_loss"] = float("inf")
-    candidates = json.loads((results / "tuned.json").read_text())["candidates"]
-    for candidate in candidates:
-        for name in list(candidate):
-            if name.endswith("dropout"):
-                del candidate[name]
-    rewrite(results, "tuned", tuned.drop(columns=rates), candidates=candidates)
-    rewrite(results, "tuning", tuning.drop(columns=rates[-2:]))
-    lines = pages.tuning_summary(results)
-    assert "2 of the 10 chosen networks diverged: the search space is too wide." in lines
-    assert "dropout" not in " ".join(lines)
-
-
 def test_other_datasets_have_no_claims(results):
     for path in results.glob("*.json"):
         metadata = json.loads(path.read_text())
@@ -108,14 +92,12 @@ def test_other_datasets_have_no_claims(results):
     assert set(pages.readme_parts(results)) == {"accuracy", "speed"}
 
 
-@pytest.mark.parametrize("kept", [*ARMS, "tuned"])
-def test_a_page_needs_no_more_than_one_arm_or_a_tuning(results, kept):
+def test_a_page_needs_one_arm(results):
     for path in results.glob("*.csv"):
-        if path.stem not in (kept, "tuning" if kept == "tuned" else kept):
+        if path.stem != "control":
             path.unlink()
-    page = pages.results_page(results)
-    assert ("## Tuning" in page) == (kept == "tuned")
-    (results / f"{kept}.csv").unlink()
+    assert "- Arms: 30 repeats" in pages.results_page(results)
+    (results / "control.csv").unlink()
     with pytest.raises(InputError, match="has no tables to report on"):
         pages.results_page(results)
 
