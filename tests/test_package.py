@@ -22,7 +22,8 @@ def installed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("package")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, folder)
-    shutil.copytree(REPOSITORY / "experiments", folder / "experiments")
+    ignored = shutil.ignore_patterns("*.egg-info", "__pycache__")
+    shutil.copytree(REPOSITORY / "experiments", folder / "experiments", ignore=ignored)
     subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", folder], check=True, capture_output=True
     )
