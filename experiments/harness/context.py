@@ -14,16 +14,7 @@ REFERENCES = {
 
 
 def score_references(X, y, splits, *, n_folds: int) -> pd.DataFrame:
-    """Cross-validate the majority class and a support vector machine, one row per split.
-
-    Parameters
-    ----------
-    X : array of shape (n_samples, n_features)
-    y : array of shape (n_samples,)
-    splits : list of (train, test) index arrays
-    n_folds : int
-        Number of splits in a repeat.
-    """
+    """Cross-validate the references, one row per split; a repeat has `n_folds` splits."""
     number = pd.RangeIndex(len(splits))
     return pd.concat(
         pd.DataFrame(

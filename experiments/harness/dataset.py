@@ -57,189 +57,160 @@ def read_dataset(path: Path, *, folds: int, target: str | None = None) -> Datase
 
     The first line is a header if one of its cells is `target`; or if, outside the class column,
     it has text and no number, and its cell in the class column is not a class of other rows.
+    `target` is the class column's name in the header or its number from 1 (default: the last).
 
-    Parameters
-    ----------
-    path : Path
-    folds : int
-        Minimum number of rows of each class.
-    target : str, optional
-        The class column, by its name in the header or its number from 1 (default: the last).
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, a row or cell is invalid (named by line and column), there
-        are not two classes, or a class has fewer rows than there are folds.
+    Raise `InputError` if the file cannot be read, a row or cell is invalid (named by line and
+    column), there are not two classes, or a class has fewer rows than there are folds.
     """
-    content, text = _read(path)
-    lines, rows = _parse(path, text)
-    names, place, lines, rows = _header(path, lines, rows, target)
-    X = _numbers(path, text, names, lines, rows, [i for i in range(len(names)) if i != place])
-    y = np.array([row[place].strip() for row in rows])
+    table = _Table(path, fewest=2)
+    place = table.split_header(target)
+    X = table.numbers([i for i in range(len(table.names)) if i != place])
+    y = np.array([row[place].strip() for row in table.rows])
     classes, counts = np.unique(y, return_counts=True)
-    _check_classes(path, lines, names[place], place, y, classes, counts, folds)
-    features = tuple(names[:place] + names[place + 1 :])
-    sha256 = hashlib.sha256(content).hexdigest()
-    return Dataset(X, y, tuple(classes.tolist()), features, path, sha256, target)
+    _check_classes(table, place, y, classes, counts, folds)
+    features = tuple(table.names[:place] + table.names[place + 1 :])
+    return Dataset(X, y, tuple(classes.tolist()), features, path, table.sha256, target)
 
 
 def read_rows(path: Path, features: Sequence[str]) -> tuple[np.ndarray, list[int], str]:
-    """Read the columns that a network was trained on.
+    """Read the columns that a network was trained on: X, the line of each row, the checksum.
 
     Columns are matched by name, in any order and among others. Without names in the network or
     the table they are matched by position, and the table must have the same number of columns.
-
-    Returns
-    -------
-    X : float64 array of shape (n_samples, n_features)
-    lines : list of int
-        Line of each row in the file.
-    sha256 : str
-
-    Raises
-    ------
-    InputError
-        As `read_dataset`, or if columns are missing.
+    Raise `InputError` as `read_dataset`, or if columns are missing.
     """
-    content, text = _read(path)
-    lines, rows = _parse(path, text, fewest=1)
-    names = [cell.strip() for cell in rows[0]]
-    named = set(features) <= set(names)
-    headed = named or _looks_like_header(names)
+    table = _Table(path, fewest=1)
+    named = set(features) <= set(table.names)
+    headed = named or _looks_like_header(table.names)
     if headed:
-        names, lines, rows = _take_header(path, lines, rows)
+        table.take_header()
     else:
-        names = _numbered(names)
+        table.number_columns()
     trained = f"the network was trained on {len(features)}: {_listed(features)}"
-    places = range(len(names))
+    places = range(len(table.names))
     if named or (headed and not all(NUMBERED.fullmatch(name) for name in features)):
-        if missing := [name for name in features if name not in names]:
+        if missing := [name for name in features if name not in table.names]:
             raise InputError(f"{path} has no column {_short(missing[0])}; {trained}")
-        places = [names.index(name) for name in features]
-    elif len(names) != len(features):
-        raise InputError(f"{path} has {len(names)} columns, {trained}")
-    X = _numbers(path, text, names, lines, rows, places)
-    return X, lines, hashlib.sha256(content).hexdigest()
+        places = [table.names.index(name) for name in features]
+    elif len(table.names) != len(features):
+        raise InputError(f"{path} has {len(table.names)} columns, {trained}")
+    return table.numbers(places), table.lines, table.sha256
 
 
-def _read(path):
-    try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise InputError(f"{path} is not a file; save the table as one")
-        content = path.read_bytes()
-        return content, content.decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a text file") from error
+class _Table:
+    """The cells of a file: `rows` of equal width, their `lines`, the first row as `names`."""
 
-
-def _parse(path, text, fewest=2):
-    """Split into lines of cells, blank lines left out, every row of the same width."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = next((mark for mark in DELIMITERS if mark in first), ",")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    lines, rows = [], []
-    try:
-        for row in reader:
-            if row and any(cell.strip() for cell in row):
-                lines.append(reader.line_num)
-                rows.append(row)
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: {error}") from error
-    if not rows:
-        raise InputError(f"{path} is empty")
-    width = len(rows[0])
-    if width < fewest:
-        raise InputError(
-            f"{path}, line {lines[0]}: one column; numbers and a class are needed, "
-            "separated by commas, semicolons or tabs"
-        )
-    for line, row in zip(lines, rows, strict=True):
-        if len(row) != width:
+    def __init__(self, path, fewest):
+        self.path = path
+        try:
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise InputError(f"{path} is not a file; save the table as one")
+            content = path.read_bytes()
+            self.text = content.decode("utf-8-sig")
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not a text file") from error
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        first = next((line for line in self.text.splitlines() if line.strip()), "")
+        delimiter = next((mark for mark in DELIMITERS if mark in first), ",")
+        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter, strict=True)
+        self.lines, self.rows = [], []
+        try:
+            for row in reader:
+                if any(cell.strip() for cell in row):
+                    self.lines.append(reader.line_num)
+                    self.rows.append(row)
+        except csv.Error as error:
+            raise InputError(f"{path}, line {reader.line_num}: {error}") from error
+        if not self.rows:
+            raise InputError(f"{path} is empty")
+        width, start = len(self.rows[0]), self.lines[0]
+        if width < fewest:
             raise InputError(
-                f"{path}, line {line}: {len(row)} columns, where line {lines[0]} has {width}"
+                f"{path}, line {start}: one column; numbers and a class are needed, "
+                "separated by commas, semicolons or tabs"
             )
-    return lines, rows
+        for line, row in zip(self.lines, self.rows, strict=True):
+            if len(row) != width:
+                raise InputError(
+                    f"{path}, line {line}: {len(row)} columns, where line {start} has {width}"
+                )
+        self.names = [cell.strip() for cell in self.rows[0]]
 
-
-def _header(path, lines, rows, target):
-    """Split off a header; return names, position of the class column, lines and rows."""
-    names = [cell.strip() for cell in rows[0]]
-    first = lines[0]
-    number = _column_number(target, len(names))
-    headed = _looks_like_header([name for i, name in enumerate(names, 1) if i != number])
-    if headed and 1 <= number <= len(names):
-        # A first line with a known class label is a row, whatever its other cells are.
-        top = names[number - 1].casefold()
-        headed = top not in {row[number - 1].strip().casefold() for row in rows[1:]}
-    if headed or (target in names and not _is_number(target)):
-        names, lines, rows = _take_header(path, lines, rows)
-        if "" in names:
-            raise InputError(
-                f"{path}, line {first}: column {names.index('') + 1} has no name; name it, or "
-                "leave it out if it numbers the rows (in pandas: to_csv(…, index=False))"
-            )
-    else:
-        names = _numbered(names)
-    if target is None:
-        place = len(names) - 1
-    elif target in names:
-        place = names.index(target)
-    elif 1 <= number <= len(names):
-        place = number - 1
-    else:
+    def split_header(self, target):
+        """Take off a header if there is one; return the position of the class column."""
+        path, names, first = self.path, self.names, self.lines[0]
+        number = len(names) if target is None else 0  # of the class column, from 1; 0 if named
+        if target is not None and target.isdecimal() and len(target) < 9:
+            number = int(target)
+        headed = _looks_like_header([name for i, name in enumerate(names, 1) if i != number])
+        if headed and 1 <= number <= len(names):
+            # A first line with a known class label is a row, whatever its other cells are.
+            labels = {row[number - 1].strip().casefold() for row in self.rows[1:]}
+            headed = names[number - 1].casefold() not in labels
+        if headed or (target in names and not _is_number(target)):
+            self.take_header()
+            if "" in names:
+                raise InputError(
+                    f"{path}, line {first}: column {names.index('') + 1} has no name; name it, or "
+                    "leave it out if it numbers the rows (in pandas: to_csv(…, index=False))"
+                )
+        else:
+            self.number_columns()
+        if target in self.names:
+            return self.names.index(target)
+        if 1 <= number <= len(names):
+            return number - 1
         raise InputError(
-            f"{path} has no column {_short(target)}: its {len(names)} columns are {_listed(names)}"
+            f"{path} has no column {_short(target)}: its {len(names)} columns are "
+            f"{_listed(self.names)}"
         )
-    return names, place, lines, rows
 
+    def take_header(self):
+        """Take the first row off as a header."""
+        if len(self.rows) == 1:
+            raise InputError(f"{self.path} has a header and no rows")
+        for name in self.names:
+            if name and self.names.count(name) > 1:
+                raise InputError(f"{self.path}: two columns are named {_short(name)}; rename one")
+        self.lines, self.rows = self.lines[1:], self.rows[1:]
 
-def _column_number(target, last):
-    """Return the number of a class column given by its number, from 1; 0 if it is a name."""
-    if target is None:
-        return last
-    return int(target) if target.isdecimal() and len(target) < 9 else 0
+    def number_columns(self):
+        """Name the columns of a table without a header."""
+        self.names = [f"column {number}" for number in range(1, len(self.names) + 1)]
+
+    def column(self, place):
+        """Describe a column by its number and name."""
+        numbered, name = f"column {place + 1}", self.names[place]
+        return numbered if name == numbered else f"{numbered} ({_short(name)})"
+
+    def numbers(self, places):
+        """Convert columns to numbers; raise for the first cell that is not a number."""
+        try:
+            X = np.array([[row[place] for place in places] for row in self.rows], np.float64)
+        except ValueError:
+            X = np.array([[np.nan]])
+        if not (np.abs(X) <= LARGEST).all() or "_" in self.text:  # to Python 1_000 is a number
+            for line, row in zip(self.lines, self.rows, strict=True):
+                for place in places:
+                    where = f"{self.path}, line {line}, {self.column(place)}"
+                    _check_number(where, row[place].strip())
+        for place, size in zip(places, np.abs(X).max(axis=0), strict=True):
+            if 0 < size < SMALLEST:
+                raise InputError(
+                    f"{self.path}, {self.column(place)}: no number is as large as {SMALLEST:g}; "
+                    "give it another unit"
+                )
+        return X
 
 
 def _looks_like_header(cells):
     """Return whether there is text and no number; one cell may be blank or sodium's ``Na``."""
-    numbers = any(_is_number(cell) for cell in cells)
-    return not numbers and any(cell.casefold() not in MISSING for cell in cells)
+    return not any(map(_is_number, cells)) and any(c.casefold() not in MISSING for c in cells)
 
 
-def _take_header(path, lines, rows):
-    names = [cell.strip() for cell in rows[0]]
-    if len(rows) == 1:
-        raise InputError(f"{path} has a header and no rows")
-    for name in names:
-        if name and names.count(name) > 1:
-            raise InputError(f"{path}: two columns are named {_short(name)}; rename one")
-    return names, lines[1:], rows[1:]
-
-
-def _numbers(path, text, names, lines, rows, places):
-    """Convert columns to numbers; raise for the first cell that is not a number."""
-    try:
-        X = np.array([[row[place] for place in places] for row in rows], dtype=np.float64)
-    except ValueError:
-        X = np.array([[np.nan]])
-    if not (np.abs(X) <= LARGEST).all() or "_" in text:  # Python reads 1_000 as a number
-        for line, row in zip(lines, rows, strict=True):
-            for place in places:
-                _check_number(path, line, place, names[place], row[place].strip())
-    for place, size in zip(places, np.abs(X).max(axis=0), strict=True):
-        if 0 < size < SMALLEST:
-            raise InputError(
-                f"{path}, {_column(place, names[place])}: no number is as large as "
-                f"{SMALLEST:g}; give it another unit"
-            )
-    return X
-
-
-def _check_number(path, line, place, name, cell):
-    where = f"{path}, line {line}, {_column(place, name)}"
+def _check_number(where, cell):
     if cell.casefold() in MISSING:
         raise InputError(f"{where}: missing value {cell!r}; fill it in or drop the row")
     if not _is_number(cell):
@@ -248,19 +219,8 @@ def _check_number(path, line, place, name, cell):
     if not np.isfinite(float(cell)):
         raise InputError(f"{where}: {_short(cell)} is not a finite number")
     if abs(float(cell)) > LARGEST:
-        raise InputError(
-            f"{where}: {_short(cell)} is larger than {LARGEST:g}; give the column another unit"
-        )
-
-
-def _column(place, name):
-    numbered = f"column {place + 1}"
-    return numbered if name == numbered else f"{numbered} ({_short(name)})"
-
-
-def _numbered(names):
-    """Return column names for a table without a header."""
-    return [f"column {number}" for number in range(1, len(names) + 1)]
+        too_large = f"{_short(cell)} is larger than {LARGEST:g}"
+        raise InputError(f"{where}: {too_large}; give the column another unit")
 
 
 def _is_number(cell):
@@ -271,23 +231,23 @@ def _is_number(cell):
     return True
 
 
-def _check_classes(path, lines, column, place, y, classes, counts, folds):
+def _check_classes(table, place, y, classes, counts, folds):
+    path, column = table.path, table.names[place]
     if "" in classes:
-        line = lines[list(y).index("")]
+        line = table.lines[list(y).index("")]
         raise InputError(f"{path}, line {line}: no class in {_short(column)}")
     if len(classes) != 2:
         hint = ""
         if len(classes) == 3 and column == f"column {place + 1}" and (y[1:] != y[0]).all():
-            hint = f"; if line {lines[0]} is a header, say so by a class column's name, --target"
+            header = f"if line {table.lines[0]} is a header"
+            hint = f"; {header}, say so by a class column's name, --target"
         raise InputError(
             f"{path}: two classes are needed, {_short(column)} has {len(classes)}: "
             f"{_listed(classes)}{hint}"
         )
     if counts.min() < folds:
-        raise InputError(
-            f"{path}: class {_short(classes[counts.argmin()])} has {counts.min()} rows, "
-            f"fewer than the {folds} folds; set fewer folds"
-        )
+        smallest = f"class {_short(classes[counts.argmin()])} has {counts.min()} rows"
+        raise InputError(f"{path}: {smallest}, fewer than the {folds} folds; set fewer folds")
 
 
 def _listed(names):

@@ -1,9 +1,8 @@
 """Write files into a folder all together or not at all.
 
 New contents are staged in a hidden folder beside the files. Renaming that folder commits the
-write: an interruption before the rename leaves the old files, and the next writer discards
-the stage; an interruption after it is completed by the next writer or reader. A lock on the
-folder keeps other processes from looking in between.
+write: after an earlier interruption the next process discards the stage, after a later one it
+completes the write. A lock on the folder keeps other processes from looking in between.
 """
 
 import contextlib
@@ -48,18 +47,9 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write_together(folder: Path, contents: Mapping[str, str | bytes | None]) -> None:
-    """Write files into the folder, all or none.
+    """Write files into the folder, all or none; a content of None removes the file.
 
-    Parameters
-    ----------
-    folder : Path
-    contents : mapping of file name to content
-        None removes the file if it exists.
-
-    Raises
-    ------
-    InputError
-        If they cannot be written, as on a full disk; the previous files are unchanged.
+    Raise `InputError` if they cannot be written, as on a full disk; then nothing has changed.
     """
     with locked(folder):
         stage = folder / STAGE

@@ -9,34 +9,27 @@ from experiments.foldstack.comparison import Comparison, compare, holm, verdict
 from experiments.harness.errors import InputError
 from experiments.harness.store import dataset_fingerprint
 
-SHARED = {
-    "the dataset": dataset_fingerprint,
-    "the number of repeats": lambda metadata: metadata["repeats"],
-    "the number of folds": lambda metadata: metadata["folds"],
-    "the splits": lambda metadata: metadata["splits_sha256"],
-    "the number of epochs": lambda metadata: metadata["epochs"],
-    "the engine": lambda metadata: metadata["engine"],
-    "the versions of the packages": lambda metadata: metadata["versions"],
+SHARED = {  # what is shared: its key in the metadata
+    "the dataset": "data",
+    "the number of repeats": "repeats",
+    "the number of folds": "folds",
+    "the splits": "splits_sha256",
+    "the number of epochs": "epochs",
+    "the engine": "engine",
+    "the versions of the packages": "versions",
 }
 
 
 def check_comparable(metadata: Mapping[str, dict], ignore: Collection[str] = ()) -> None:
-    """Check that tables share their dataset, splits, epochs, engine and versions.
+    """Check that tables share what is in `SHARED`; raise `InputError` that names what differs.
 
-    Parameters
-    ----------
-    metadata : mapping of table name to metadata
-    ignore : collection of keys of `SHARED`
-
-    Raises
-    ------
-    InputError
-        If two of them differ; it names the tables and what differs.
+    `metadata` maps table names to metadata, `ignore` holds keys of `SHARED`.
     """
+    metadata = {name: each | {"data": dataset_fingerprint(each)} for name, each in metadata.items()}
     (first, expected), *others = metadata.items()
-    for what, value in SHARED.items():
+    for what, key in SHARED.items():
         for name, other in others:
-            if what not in ignore and value(other) != value(expected):
+            if what not in ignore and other[key] != expected[key]:
                 raise InputError(
                     f"{first} and {name} differ in {what}, so they cannot be compared; "
                     "run both with the same options"
@@ -54,19 +47,7 @@ def compare_tables(
 ) -> Comparison:
     """Compare a score of two per-fold tables, paired by repeat and fold.
 
-    Parameters
-    ----------
-    first, second : DataFrame
-        Columns ``repeat, fold, n_train, n_test`` and the score.
-    score : str
-    scale : float
-        Factor of the differences; 100 turns accuracies into percentage points.
-    confidence_level : float
-
-    Raises
-    ------
-    InputError
-        If one table has folds that the other lacks.
+    `scale` is the factor of the differences; 100 turns accuracies into percentage points.
     """
     pairs = first.merge(second, on=["repeat", "fold"], validate="one_to_one")
     if not len(pairs) == len(first) == len(second):
@@ -90,22 +71,18 @@ def compare_pairs(
     family. ``…_low`` and ``…_high`` are each pair's own 95% interval, ``…_family_low`` and
     ``…_family_high`` hold for all pairs of the family at once (Bonferroni).
     """
-    rows = pd.DataFrame(
-        {"first": first, "second": second} | compare_tables(tables[first], tables[second])._asdict()
-        for first, second in pairs
+    own, family = (
+        pd.DataFrame(
+            compare_tables(tables[first], tables[second], confidence_level=level)._asdict()
+            for first, second in pairs
+        )
+        for level in (0.95, 1 - 0.05 / len(pairs))
     )
-    level = 1 - 0.05 / len(pairs)
-    wide = pd.DataFrame(
-        compare_tables(tables[first], tables[second], confidence_level=level)._asdict()
-        for first, second in pairs
-    )
+    rows = pd.concat([pd.DataFrame(pairs, columns=["first", "second"]), own], axis=1)
     for scope in ("dataset", "new_data"):
         for end in ("low", "high"):
-            rows[f"{scope}_family_{end}"] = wide[f"{scope}_{end}"]
-        adjusted = holm(rows[f"{scope}_p"])
-        rows[f"{scope}_p_holm"] = adjusted
-        rows[f"{scope}_verdict"] = [
-            verdict(difference, p)
-            for difference, p in zip(rows["difference"], adjusted, strict=True)
-        ]
+            rows[f"{scope}_family_{end}"] = family[f"{scope}_{end}"]
+        rows[f"{scope}_p_holm"] = holm(rows[f"{scope}_p"])
+        verdicts = map(verdict, rows["difference"], rows[f"{scope}_p_holm"])
+        rows[f"{scope}_verdict"] = list(verdicts)
     return rows

@@ -23,16 +23,7 @@ class _TimeLeft(ProgressColumn):
 def progress_bar(name: str, total: float) -> Iterator[Callable[[float], None]]:
     """Show a bar on stderr while the block runs; do nothing if stderr is not a terminal.
 
-    Parameters
-    ----------
-    name : str
-    total : float
-        Total units of work.
-
-    Yields
-    ------
-    callable
-        Takes the units of work finished since the last call.
+    Yield a function that takes the units of work, of `total`, finished since its last call.
     """
     console = Console(stderr=True)
     columns = TextColumn(name), BarColumn(), TaskProgressColumn(), _TimeLeft()

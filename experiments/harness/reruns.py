@@ -69,20 +69,7 @@ def compare_rerun(
     over settings and scores), and every other column should be equal. A table computed from
     others differs if they do; if they are the same, it must be, too.
 
-    Parameters
-    ----------
-    name : str
-    before, rerun : DataFrame
-    verdicts : mapping of table name to verdict
-        Of the tables compared before.
-
-    Returns
-    -------
-    verdict : str
-        ``identical``, ``the same but for rounding``, ``within noise``, ``too few folds to
-        tell`` or ``different``.
-    reason : str
-        Empty if the tables are identical.
+    Returns the verdict and the reason for it; `verdicts` are those of the tables compared before.
     """
     if list(before) != list(rerun) or len(before) != len(rerun):
         return "different", "other columns, or another number of rows"

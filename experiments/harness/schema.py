@@ -23,46 +23,21 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Table:
-    """A result table.
+    """A result table."""
 
-    Attributes
-    ----------
-    command : str
-        The make target that writes it.
-    unit : str
-        What one row stands for.
-    keys : tuple of str
-        Columns that identify a row.
-    columns : dict of str to str
-        Meaning of each column, in the order of the file.
-    optional : tuple of str
-        Columns that may be missing.
-    further : str
-        Description of columns whose names depend on the run; "" if there are none.
-    sources : tuple of str
-        Tables that it is computed from; empty if it holds scores of trained networks.
-    metadata : tuple of str
-        Keys that its metadata must hold.
-    settings : tuple of str or None
-        Of a table of scores, the columns that tell its settings apart, so that a re-run can be
-        compared setting by setting. None if it is not such a table.
-    may_diverge : bool
-        Whether losses may be infinite or missing: the run tries extreme settings on purpose.
-    committed : bool
-        Whether the project commits it.
-    """
-
-    command: str
-    unit: str
-    keys: tuple[str, ...]
-    columns: dict[str, str]
-    optional: tuple[str, ...] = ()
-    further: str = ""
-    sources: tuple[str, ...] = ()
-    metadata: tuple[str, ...] = ()
+    command: str  # the make target that writes it
+    unit: str  # what one row stands for
+    keys: tuple[str, ...]  # columns that identify a row
+    columns: dict[str, str]  # meaning of each column, in the order of the file
+    optional: tuple[str, ...] = ()  # columns that may be missing
+    further: str = ""  # description of columns whose names depend on the run
+    sources: tuple[str, ...] = ()  # tables that it is computed from; none: scores of networks
+    metadata: tuple[str, ...] = ()  # keys that its metadata must hold
+    # Of a table of scores, the columns that tell its settings apart, so that a re-run can be
+    # compared setting by setting; None for other tables.
     settings: tuple[str, ...] | None = None
-    may_diverge: bool = False
-    committed: bool = True
+    may_diverge: bool = False  # losses may be infinite or missing: the run tries extremes
+    committed: bool = True  # whether the project commits it
 
 
 def _read_tables(path):

@@ -24,15 +24,8 @@ NO_DROPOUT = {rate: [0.0] for rate in RATES}
 def read_space(path: Path) -> dict:
     """Read parameters with lists of values, or bounds ``{low, high, log}``; "none" is None.
 
-    Returns
-    -------
-    dict of str to list or scipy distribution
-        As `foldstack.StackedSearchCV` takes it.
-
-    Raises
-    ------
-    InputError
-        If the file is not such a space.
+    Returns a space as `foldstack.StackedSearchCV` takes it; raise `InputError` if the file is
+    not one.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -30,14 +30,10 @@ def exists(folder: Path, name: str) -> bool:
 def read_table(folder: Path, name: str) -> pd.DataFrame:
     """Read a table and check it against its schema and its metadata.
 
-    Raises
-    ------
-    InputError
-        If the table or its metadata is missing or broken, columns are missing, or it holds an
-        impossible accuracy or loss.
+    Raise `InputError` if one of them is missing or broken, columns are missing, or it holds an
+    impossible accuracy or loss.
     """
-    path = folder / f"{name}.csv"
-    table = TABLES[name]
+    path, table = folder / f"{name}.csv", TABLES[name]
     try:
         content = path.read_bytes()
         frame = pd.read_csv(io.BytesIO(content))
@@ -55,13 +51,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
 
 
 def read_metadata(folder: Path, name: str) -> dict:
-    """Read what produced a table.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or is not the metadata of such a table.
-    """
+    """Read what produced a table; raise `InputError` if it is missing or broken."""
     path = folder / f"{name}.json"
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
@@ -74,17 +64,14 @@ def read_metadata(folder: Path, name: str) -> dict:
 
 
 def read_arms(folder: Path, leave_out: str = "") -> dict[str, pd.DataFrame]:
-    """Read the tables of all arms that have results; raises as `read_table`."""
+    """Read the tables of all arms that have results; raise as `read_table`."""
     with locked(folder):
-        return {
-            name: read_table(folder, name)
-            for name in ARMS
-            if name != leave_out and exists(folder, name)
-        }
+        present = [name for name in ARMS if name != leave_out and exists(folder, name)]
+        return {name: read_table(folder, name) for name in present}
 
 
 def check_other_arms(folder: Path, arm: str) -> None:
-    """Read the tables that `write_arm` will read besides the arm's own; raises as `read_table`."""
+    """Read the tables that `write_arm` will read besides the arm's own; raise as `read_table`."""
     with locked(folder):
         read_arms(folder, leave_out=arm)
         _read_curves(folder)
@@ -128,10 +115,9 @@ def write_tables(
     metadata: dict,
     files: Mapping[str, bytes | None] | None = None,
 ) -> Path:
-    """Write tables that share their metadata, and other files beside them, all or none.
+    """Write tables that share their metadata, and other files, all or none; return a path.
 
-    Returns the path of the last table. Raise `InputError` if a table holds an impossible
-    accuracy or loss, or nothing can be written.
+    Raise `InputError` if a table holds an impossible score, or nothing can be written.
     """
     contents = dict(files or {})
     for name, frame in frames.items():
@@ -143,17 +129,7 @@ def write_tables(
 def write_arm(
     folder: Path, folds: pd.DataFrame, metadata: dict, curves: pd.DataFrame | None = None
 ) -> Path:
-    """Write an arm's table, and update the summaries of the arms of the same dataset.
-
-    Parameters
-    ----------
-    folder : Path
-    folds : DataFrame
-        One row per repeat and fold, all of one arm.
-    metadata : dict
-    curves : DataFrame, optional
-        One row per repeat, fold and epoch.
-    """
+    """Write an arm's table and learning curves, and update the summaries of its dataset."""
     name = folds["experiment"].iloc[0]
     with locked(folder):
         arms = {
@@ -174,41 +150,26 @@ def write_arm(
 
 
 def summarise_arms(arms: list[pd.DataFrame], published: pd.DataFrame) -> pd.DataFrame:
-    """Summarise per-fold tables, one row per arm.
-
-    ``std_accuracy`` is the population standard deviation over all folds, as the tutorial
-    computes it (``results.std()``); it is not a standard error.
-    """
+    """Summarise per-fold tables, one row per arm."""
     figures = published.pivot(index="experiment", columns="edition", values="mean_accuracy")
     figures = figures.reindex(columns=["2016", "2017"])
-    return pd.DataFrame(
-        {
-            "experiment": folds["experiment"].iloc[0],
-            "repeats": folds["repeat"].nunique(),
-            "folds": folds["fold"].nunique(),
-            "mean_accuracy": folds["accuracy"].mean(),
-            "std_accuracy": folds["accuracy"].std(ddof=0),
-            "published_2016": figures["2016"].get(folds["experiment"].iloc[0]),
-            "published_2017": figures["2017"].get(folds["experiment"].iloc[0]),
-        }
-        for folds in arms
-    )
+    rows = []
+    for folds in arms:
+        name, accuracy = folds["experiment"].iloc[0], folds["accuracy"]
+        row = {"experiment": name}
+        row |= {f"{level}s": folds[level].nunique() for level in ("repeat", "fold")}
+        row |= {"mean_accuracy": accuracy.mean(), "std_accuracy": accuracy.std(ddof=0)}
+        row |= {f"published_{edition}": figures[edition].get(name) for edition in figures}
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def summarise_curves(curves: pd.DataFrame) -> pd.DataFrame:
-    """Summarise the learning curves of an arm's networks, one row per epoch.
-
-    For each score: the mean over the networks, and as ``_low`` and ``_high`` the 10th and 90th
-    percentile.
-    """
+    """Summarise an arm's learning curves: mean, 10th and 90th percentile of each epoch."""
     by_epoch = curves.groupby(["experiment", "epoch"])[list(SCORES)]
-    parts = [
-        by_epoch.mean(),
-        by_epoch.quantile(0.1).add_suffix("_low"),
-        by_epoch.quantile(0.9).add_suffix("_high"),
-    ]
+    ends = [by_epoch.quantile(q).add_suffix(end) for q, end in ((0.1, "_low"), (0.9, "_high"))]
     columns = [f"{score}{suffix}" for score in SCORES for suffix in ("", "_low", "_high")]
-    return pd.concat(parts, axis=1)[columns].reset_index()
+    return pd.concat([by_epoch.mean(), *ends], axis=1)[columns].reset_index()
 
 
 def json_round_trip(metadata: dict) -> dict:

@@ -22,15 +22,8 @@ def time_process(
 ) -> dict:
     """Run a module several times, and return the median run as a row of the benchmark.
 
-    Parameters
-    ----------
-    way : str
-    networks, jobs : int
-        ``--jobs`` is passed on to the module.
-    command : sequence of str
-        Module and options. Its results folder must end up with a JSON file that holds its
-        ``seconds`` by phase.
-    times : int
+    `command` is the module with its options. It must leave a JSON file with its ``seconds`` by
+    phase in its results folder.
     """
     runs = []
     for _ in range(times):
