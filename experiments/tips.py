@@ -17,7 +17,7 @@ import pandas as pd
 
 from experiments.harness.paired import compare_pairs
 from experiments.harness.runner import run
-from experiments.reporting.claims import flag_collapsed
+from experiments.reporting.claims import flag_untrained
 from experiments.reporting.pages import tips_summary
 from experiments.tip_settings import CLAIMS, TIPS
 
@@ -53,7 +53,7 @@ def sweep_tips(this):
     comparison["networks"] = this.options.repeats * this.options.folds
     for side in ("first", "second"):
         comparison[f"{side}_collapsed"] = comparison[side].map(by_setting["collapsed"])
-    comparison = flag_collapsed(comparison)
+    comparison = flag_untrained(comparison)
     tips = factors.join(by_setting, on="setting")
     path = this.write({"tips-comparison": comparison, "tips": tips}, settings=settings)
 
