@@ -12,6 +12,7 @@ import pytest
 
 from experiments import baseline, tune
 from experiments.foldstack import cluster
+from experiments.harness.cluster import dask_cluster
 from experiments.harness.errors import InputError
 from tests.scripts.test_scripts import REPOSITORY
 
