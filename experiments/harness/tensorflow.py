@@ -6,8 +6,9 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
-from joblib import parallel_config
+from joblib import Parallel, delayed, parallel_config
 
 
 def start_tensorflow() -> None:
@@ -33,17 +34,27 @@ def start_tensorflow() -> None:
     gc.freeze()
 
 
-def quiet_workers() -> parallel_config:
-    """Return a joblib configuration of worker processes for networks trained one by one.
+@contextlib.contextmanager
+def worker_processes(n_jobs: int) -> Iterator[None]:
+    """Let joblib run tasks within the block in processes that leave Ctrl-C to this one.
 
-    Use it as a context manager. The workers start TensorFlow quietly and leave Ctrl-C to the
-    main process, which ends them.
+    They start TensorFlow as `start_tensorflow` does. A terminal sends Ctrl-C to all of its
+    processes, and each would print a traceback; this process ends its workers.
     """
-    return parallel_config(backend="loky", inner_max_num_threads=1, initializer=_start_worker)
+    with parallel_config(
+        backend="loky", n_jobs=n_jobs, inner_max_num_threads=1, initializer=_start_worker
+    ):
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: they ignore it at once
+        try:
+            started = Parallel(return_as="generator")(delayed(int)() for _ in range(n_jobs))
+        finally:
+            signal.signal(signal.SIGINT, before)
+        list(started)
+        yield
 
 
 def _start_worker():
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # for a worker that replaces another
     start_tensorflow()
 
 
