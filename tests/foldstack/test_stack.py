@@ -4,7 +4,6 @@ import copy
 
 import numpy as np
 import pytest
-from experiments.foldstack.backend import keras, tf
 
 from experiments.foldstack import stack as stack_module
 from experiments.foldstack.network import build_network
