@@ -6,7 +6,7 @@ import pytest
 
 from experiments.harness import store
 from experiments.harness.schema import TABLES
-from experiments.reporting.claims import flag_untrained, judge_claims, judge_tips
+from experiments.reporting.claims import flag_collapsed, judge_claims, judge_tips
 
 
 def make_arms(**runs):
@@ -132,6 +132,6 @@ def test_tips_are_judged_by_their_rule(direction, verdicts, expected):
 def test_a_pair_of_which_half_collapsed_has_no_verdict():
     collapsed = {"first_collapsed": [0, 2, 0], "second_collapsed": [1, 0, 3]}
     pairs = make_pairs(["worse"] * 3, networks=4, **collapsed)
-    flagged = flag_untrained(pairs)
+    flagged = flag_collapsed(pairs)
     assert flagged["dataset_verdict"].tolist() == ["worse", "did not train", "did not train"]
     assert flagged["new_data_verdict"].tolist()[1:] == ["did not train"] * 2
