@@ -46,7 +46,7 @@ def judge_tips(comparison: pd.DataFrame) -> pd.DataFrame:
     return _claims_frame([_judge_tip(tip, claim, pairs) for (tip, claim), pairs in groups])
 
 
-def flag_collapsed(pairs: pd.DataFrame) -> pd.DataFrame:
+def flag_untrained(pairs: pd.DataFrame) -> pd.DataFrame:
     """Replace the verdicts of pairs in which at least half of the networks on a side collapsed."""
     most = pairs[["first_collapsed", "second_collapsed"]].max(axis=1)
     failed = 2 * most >= pairs["networks"]

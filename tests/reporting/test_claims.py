@@ -6,7 +6,7 @@ import pytest
 
 from experiments.harness import store
 from experiments.harness.schema import TABLES
-from experiments.reporting.claims import flag_collapsed, judge_claims, judge_tips
+from experiments.reporting.claims import flag_untrained, judge_claims, judge_tips
 
 UNDECIDED, UNTRAINED = "too close to call", "did not train"
 
@@ -118,6 +118,6 @@ def test_tips_are_judged_by_their_rule(direction, verdicts, expected):
 
 def test_a_pair_of_which_half_collapsed_has_no_verdict():
     collapsed = {"first_collapsed": [0, 2, 0], "second_collapsed": [1, 0, 3]}
-    flagged = flag_collapsed(make_pairs(["worse"] * 3, networks=4, **collapsed))
+    flagged = flag_untrained(make_pairs(["worse"] * 3, networks=4, **collapsed))
     assert flagged["dataset_verdict"].tolist() == ["worse", UNTRAINED, UNTRAINED]
     assert flagged["new_data_verdict"].tolist() == [UNDECIDED, UNTRAINED, UNTRAINED]
