@@ -1,6 +1,7 @@
 """Start TensorFlow for the scripts: quietly and without delay."""
 
 import contextlib
+import functools
 import gc
 import logging
 import os
@@ -11,14 +12,13 @@ from collections.abc import Iterator
 from joblib import Parallel, delayed, parallel_config
 
 
+@functools.cache
 def start_tensorflow() -> None:
     """Import Keras and TensorFlow without their start-up messages, and start the runtime.
 
     Call it once the options and the dataset have been checked: it takes about two seconds.
     Further calls have no effect.
     """
-    if "tensorflow" in sys.modules:
-        return
     # Objects made by these imports live as long as the process. Not looking through them for
     # garbage, neither now nor at exit, takes 0.8 of 3 seconds off a short run. Keras would
     # import Matplotlib for pictures that nobody draws here: a tenth of the import.

@@ -14,13 +14,9 @@ from tests.conftest import SONAR
 def run(code, **environment):
     """Run code in a fresh process that has the library as the top-level package `foldstack`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS_", "CUDA_"))}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=SONAR.parents[1] / "experiments",
-        env=kept | environment,
-        capture_output=True,
-        text=True,
-    )
+    folder, environment = SONAR.parents[1] / "experiments", kept | environment
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def test_the_import_takes_milliseconds_and_imports_nothing_heavy():
