@@ -1,15 +1,21 @@
-"""Fixtures shared by the tests."""
+"""Shared by the tests: the data, the committed results, and contents of folders."""
 
 import io
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from experiments.harness import files
 from experiments.harness.dataset import read_dataset
 
-SONAR = Path(__file__).parents[1] / "data" / "sonar.csv"
+REPOSITORY = Path(__file__).parents[1]
+SONAR = REPOSITORY / "data" / "sonar.csv"
+POSIX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="needs make or POSIX signals")
+# Keras, when it saves a network
+SAVES = pytest.mark.filterwarnings("ignore:__array__ implementation")
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +28,25 @@ def committed(tmp_path_factory):
     """The committed README.md and results/: those in the work tree may be a user's own."""
     folder = tmp_path_factory.mktemp("committed")
     archive = subprocess.run(
-        ["git", "-C", SONAR.parents[1], "archive", "HEAD", "README.md", "results"],
-        capture_output=True,
+        ["git", "-C", REPOSITORY, "archive", "HEAD", "README.md", "results"], capture_output=True
     )
     if archive.returncode:
         pytest.skip("no git repository to take the committed results from")
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
         tar.extractall(folder, filter="data")
     return folder
+
+
+def contents(folder, pattern="*"):
+    """Return the content of every file below a folder except locks; False for folders."""
+    return {
+        str(path.relative_to(folder)): path.is_file() and path.read_bytes()
+        for path in sorted(folder.rglob(pattern))
+        if path.name != files.LOCK
+    }
+
+
+def run_python(*arguments, **options):
+    """Run Python with the given arguments in a process of its own."""
+    options = {"cwd": REPOSITORY, "capture_output": True, "text": True} | options
+    return subprocess.run([sys.executable, *arguments], **options)

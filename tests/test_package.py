@@ -1,17 +1,15 @@
-"""The library as others get it: built, unpacked somewhere else, and used as the README says."""
+"""The library as it is installed: built, unpacked elsewhere, and used as the README shows."""
 
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tomllib
 import zipfile
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+from tests.conftest import REPOSITORY, run_python
+
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -24,23 +22,11 @@ def installed(tmp_path_factory):
         shutil.copy(REPOSITORY / name, folder)
     ignored = shutil.ignore_patterns("*.egg-info", "__pycache__")
     shutil.copytree(REPOSITORY / "experiments", folder / "experiments", ignore=ignored)
-    subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", folder], check=True, capture_output=True
-    )
+    run_python("-m", "build", "--no-isolation", folder, check=True)
     (wheel,) = (folder / "dist").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "installed")
     return folder / "installed"
-
-
-def run(code, installed):
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=installed.parent / "dist",
-        env=os.environ | {"PYTHONPATH": str(installed), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-    )
 
 
 def test_the_wheel_holds_the_library_and_nothing_else(installed):
@@ -53,7 +39,8 @@ def test_the_wheel_holds_the_library_and_nothing_else(installed):
 def test_the_script_in_the_readme_runs_from_elsewhere(installed):
     (script,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert len([line for line in script.splitlines() if line]) <= 10
-    done = run(script, installed)
+    environment = os.environ | {"PYTHONPATH": str(installed), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = run_python("-c", script, cwd=installed.parent / "dist", env=environment)
     assert done.returncode == 0, done.stderr
     difference, best = done.stdout.splitlines()
     assert re.match(r"Comparison\(difference=", difference)

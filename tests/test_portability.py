@@ -8,13 +8,15 @@ import builtins
 import os
 import runpy
 import signal
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+from tests.commands import arguments
+from tests.conftest import POSIX_ONLY, run_python
+
+pytestmark = POSIX_ONLY  # elsewhere there is nothing to hide
+
 MODULES = "fcntl grp posix pty pwd readline resource syslog termios tty"
 NAMES = {
     os: "O_DIRECTORY O_NOFOLLOW chown fork geteuid getloadavg getuid killpg mkfifo nice "
@@ -49,36 +51,25 @@ def hide():
         module.__getattr__ = find
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "tests.test_portability", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_help_without_posix():
-    done = run("experiments.baseline", "--help")
+def run_without_posix(*options):
+    done = run_python("-m", "tests.test_portability", "experiments.baseline", *options)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "--epochs" in done.stdout
+    return done.stdout
 
 
-def test_a_run_without_posix(tmp_path):
-    options = ["--folds=2", "--repeats=2", "--epochs=1", "--jobs=1", f"--results={tmp_path}"]
-    done = run("experiments.baseline", *options)
-    assert (done.returncode, done.stderr) == (0, "")
+def test_help_and_a_run_without_posix(tmp_path):
+    printed = run_without_posix("--help")
+    assert "Baseline: the tutorial's network on the Sonar data, without dropout." in printed
+    assert "--epochs" in printed
+    run_without_posix(*arguments("baseline", results=tmp_path))
     assert (tmp_path / "baseline.csv").exists()
 
 
 @pytest.mark.parametrize("use", ["import fcntl", "from os import fork", "import os; os.sysconf"])
 def test_posix_is_hidden_from_the_project_only(use):
     for package, fails in (("experiments.harness", True), ("joblib", False)):
-        code = (
-            f"from tests import test_portability as t; t.hide(); exec({use!r}, globals() | "
-            f"{{'__package__': {package!r}}})"
-        )
-        done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True)
+        hidden = f"exec({use!r}, globals() | {{'__package__': {package!r}}})"
+        done = run_python("-c", f"from tests import test_portability as t; t.hide(); {hidden}")
         assert bool(done.returncode) == fails
 
 

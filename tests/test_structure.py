@@ -7,15 +7,13 @@ of a package, which are imports of its `__init__`; it lacks those for type check
 
 import ast
 import re
-import subprocess
-import sys
 import tokenize
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+from tests.conftest import REPOSITORY, run_python
+
 EXPERIMENTS = REPOSITORY / "experiments"
 PATHS = {
     ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): path
@@ -60,10 +58,8 @@ def imports(module):
             name = ".".join([*base, alias.name])
             found.add(name if name in PATHS or not base else ".".join(base))
     if any(getattr(node, "name", None) == "__getattr__" for node in tree(module).body):
-        constants = (
-            node.value for node in ast.walk(tree(module)) if isinstance(node, ast.Constant)
-        )
-        found |= {f"{module}.{str(value).lstrip('.')}" for value in constants} & PATHS.keys()
+        nodes = [node for node in ast.walk(tree(module)) if isinstance(node, ast.Constant)]
+        found |= {f"{module}.{str(node.value).lstrip('.')}" for node in nodes} & PATHS.keys()
     return {name if name in PATHS else name.split(".")[0] for name in found} - {module}
 
 
@@ -108,16 +104,14 @@ def test_the_library_imports_itself_relatively():
 
 def test_no_script_imports_another():
     assert len(SCRIPTS) >= 15
-    assert not [
-        (name, sorted(imports(name) & SCRIPTS)) for name in SCRIPTS if imports(name) & SCRIPTS
-    ]
+    assert not {(a, b) for a in SCRIPTS for b in imports(a) & SCRIPTS}
 
 
 def test_reporting_reaches_no_tensorflow():
     modules = [name for name in PATHS if part(name) == "reporting"]
     assert not [name for name in modules if reachable(name) & TENSORFLOW]
     code = f"import sys, {', '.join(modules)}; sys.exit('tensorflow' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
+    run_python("-c", code, check=True)
 
 
 def test_modules_are_imported_by_statements_at_the_top():

@@ -3,16 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments.foldstack import (
-    build_pipeline,
-    check_exported,
-    export_network,
-    load_network,
-    predict,
-    read_labels,
-)
+from experiments import foldstack
+from tests.conftest import SAVES
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras, when saving
+pytestmark = SAVES
 
 
 def test_an_exported_network_is_exact_for_large_numbers():
@@ -20,22 +14,26 @@ def test_an_exported_network_is_exact_for_large_numbers():
     generator = np.random.default_rng(0)
     X = np.c_[1.7e9 + generator.uniform(0, 600, 60), generator.normal(size=60) / 1e9]
     y = np.where(X[:, 0] > 1.7e9 + 300, "late", "early")
-    fitted = build_pipeline(hidden_units=(8,), epochs=20, random_state=0).fit(X, y)
-    content = export_network(fitted, ["second", "tiny"])
-    assert not check_exported(content, fitted, X)  # Keras' own predict(X) is not exact
-    small = build_pipeline(hidden_units=(8,), epochs=20, random_state=0).fit(X - 1.7e9, y)
-    assert check_exported(export_network(small, ["s", "tiny"]), small, X - 1.7e9)
-    other = build_pipeline(hidden_units=(8,), epochs=20, random_state=1).fit(X, y)
+
+    def fit(X, seed=0):
+        return foldstack.build_pipeline(hidden_units=(8,), epochs=20, random_state=seed).fit(X, y)
+
+    fitted, small = fit(X), fit(X - 1.7e9)
+    content = foldstack.export_network(fitted, ["second", "tiny"])
+    assert not foldstack.check_exported(content, fitted, X)  # Keras' own predict(X) is not exact
+    exported = foldstack.export_network(small, ["s", "tiny"])
+    assert foldstack.check_exported(exported, small, X - 1.7e9)
     with pytest.raises(ValueError, match="the exported network's probabilities differ"):
-        check_exported(content, other, X)
-    labels = read_labels(content)
+        foldstack.check_exported(content, fit(X, seed=1), X)
+    labels = foldstack.read_labels(content)
     assert labels == {"classes": ["early", "late"], "features": ["second", "tiny"]}
-    predicted, probability = predict(load_network(content), labels["classes"], X)
+    network = foldstack.load_network(content)
+    predicted, probability = foldstack.predict(network, labels["classes"], X)
     assert predicted.tolist() == ["late" if p > 0.5 else "early" for p in probability]
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive"])
 def test_other_content_is_refused(content):
-    for read in (read_labels, load_network):
+    for read in (foldstack.read_labels, foldstack.load_network):
         with pytest.raises(ValueError, match="not an exported network, or is corrupt"):
             read(content)

@@ -2,21 +2,17 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
 from experiments import foldstack
-from tests.conftest import SONAR
+from tests.conftest import REPOSITORY, run_python
 
 
 def run(code, **environment):
     """Run code in a fresh process that has the library as the top-level package `foldstack`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS_", "CUDA_"))}
-    folder, environment = SONAR.parents[1] / "experiments", kept | environment
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    return run_python("-c", code, cwd=REPOSITORY / "experiments", env=kept | environment)
 
 
 def test_the_import_takes_milliseconds_and_imports_nothing_heavy():

@@ -29,16 +29,9 @@ def test_inner_splits_choose_and_outer_splits_score(sonar):
     candidates = [{RATE: 1e-6}, {RATE: 0.05}, {RATE: 1e-5}]
     outer, inner = nested_splits(sonar.X, sonar.y, n_splits=2, n_inner_splits=2, seed=0)
     done, groups = [], {"slow": [0, 2], "fast": [1]}
+    arrays = (sonar.X, sonar.y, outer, inner)
     scores = nested_cross_validate(
-        pipeline,
-        candidates,
-        sonar.X,
-        sonar.y,
-        outer,
-        inner,
-        groups=groups,
-        seed=7,
-        progress=done.append,
+        pipeline, candidates, *arrays, groups=groups, seed=7, progress=done.append
     )
     assert sum(done) == pytest.approx(3 * 3 * 2)
     assert scores["inner"]["mean_test_score"].shape == (3, 3)

@@ -27,6 +27,10 @@ def pipeline(epochs=5):
     return build_pipeline(hidden_units=(8,), epochs=epochs, random_state=0)
 
 
+def stratified_folds():
+    return StratifiedKFold(2, shuffle=True, random_state=0)
+
+
 def test_the_search_keeps_the_conventions_of_scikit_learn(sonar):
     search = StackedSearchCV(pipeline(), SPACE, cv=3, random_state=0, n_jobs=2)
     search.fit(sonar.X, sonar.y)
@@ -38,10 +42,8 @@ def test_the_search_keeps_the_conventions_of_scikit_learn(sonar):
     assert search.best_params_ == results["params"][search.best_index_]
     assert results[f"param_{UNITS}"].tolist() == [one[UNITS] for one in results["params"]]
     assert search.best_score_ == results["mean_test_score"].max()
-    assert (
-        search.best_estimator_[-1].get_params()["model__hidden_units"]
-        == (search.best_params_[UNITS])
-    )
+    parameters = search.best_estimator_[-1].get_params()
+    assert parameters["model__hidden_units"] == search.best_params_[UNITS]
     assert search.score(sonar.X, sonar.y) == accuracy_score(sonar.y, search.predict(sonar.X))
     assert search.predict_proba(sonar.X).shape == (208, 2)
     again = StackedSearchCV(pipeline(), SPACE, cv=3, random_state=0, n_jobs=1).fit(sonar.X, sonar.y)
@@ -50,8 +52,7 @@ def test_the_search_keeps_the_conventions_of_scikit_learn(sonar):
 
 def test_the_search_can_be_cross_validated(sonar):
     search = StackedSearchCV(pipeline(epochs=2), SPACE, n_iter=2, cv=2, random_state=0)
-    folds = StratifiedKFold(2, shuffle=True, random_state=0)
-    scores = cross_val_score(search, sonar.X, sonar.y, cv=folds)
+    scores = cross_val_score(search, sonar.X, sonar.y, cv=stratified_folds())
     assert ((scores > 0.4) & (scores <= 1)).all()
 
 
@@ -62,19 +63,12 @@ def name_of(part):
     return getattr(part, "__name__", type(part).__name__)
 
 
-CHECKS = list(
-    estimator_checks_generator(
-        StackedSearchCV(
-            build_pipeline(hidden_units=(8,), learning_rate=0.1, epochs=20),
-            {DROPOUT: [0.0]},
-            n_iter=1,
-            cv=2,
-            random_state=0,
-            n_jobs=1,
-        ),
-        mark="skip",
-    )
+ESTIMATOR = StackedSearchCV(
+    build_pipeline(hidden_units=(8,), learning_rate=0.1, epochs=20),
+    {DROPOUT: [0.0]},
+    **{"n_iter": 1, "cv": 2, "random_state": 0, "n_jobs": 1},
 )
+CHECKS = estimator_checks_generator(ESTIMATOR, mark="skip")
 
 
 @pytest.mark.slow
@@ -96,32 +90,26 @@ def test_the_search_refuses_what_it_cannot_train(sonar):
 
 
 def test_the_search_takes_groups_splitters_and_lists_of_spaces(sonar):
-    groups = np.arange(208) // 4
-    generator = np.random.RandomState(0)
-    search = StackedSearchCV(
-        pipeline(1),
-        [{UNITS: [(8,)]}, {DROPOUT: [0.2]}],
-        cv=GroupKFold(2, shuffle=True, random_state=0),
-        random_state=generator,
-        n_jobs=1,
-    ).fit(sonar.X, sonar.y, groups=groups)
+    options = {"random_state": np.random.RandomState(0), "n_jobs": 1}
+    spaces, folds = [{UNITS: [(8,)]}, {DROPOUT: [0.2]}], GroupKFold(2, shuffle=True, random_state=0)
+    search = StackedSearchCV(pipeline(1), spaces, cv=folds, **options)
+    search.fit(sonar.X, sonar.y, groups=np.arange(208) // 4)
     assert {*search.cv_results_} >= {f"param_{UNITS}", f"param_{DROPOUT}"}
     assert search.n_splits_ == 2
-    splits = list(StratifiedKFold(2, shuffle=True, random_state=0).split(sonar.X, sonar.y))
-    search = StackedSearchCV(pipeline(1), {DROPOUT: [0.2]}, cv=splits, random_state=0, n_jobs=1)
+    splits = list(stratified_folds().split(sonar.X, sonar.y))
+    search = StackedSearchCV(pipeline(1), {DROPOUT: [0.2]}, cv=splits, **options)
     assert search.fit(sonar.X, sonar.y).predict(sonar.X[:3]).shape == (3,)
 
 
 def test_a_clear_winner_wins_as_in_a_grid_search(sonar):
-    grid = {"mlp__model__learning_rate": [1e-6, 0.05]}
-    folds = StratifiedKFold(2, shuffle=True, random_state=0)
+    grid, folds = {"mlp__model__learning_rate": [1e-6, 0.05]}, stratified_folds()
     stacked = StackedSearchCV(pipeline(20), grid, cv=folds, random_state=0).fit(sonar.X, sonar.y)
     grid_search = GridSearchCV(pipeline(20), grid, cv=folds).fit(sonar.X, sonar.y)
     assert stacked.best_params_ == grid_search.best_params_
 
 
 def test_candidates_are_scored_as_they_would_be_alone(sonar):
-    splits = list(StratifiedKFold(2, shuffle=True, random_state=0).split(sonar.X, sonar.y))
+    splits = list(stratified_folds().split(sonar.X, sonar.y))
     candidates = [{DROPOUT: 0.0}, {UNITS: (4,)}]
     scores = score_candidates(pipeline(), candidates, sonar.X, sonar.y, splits, seed=3)
     assert scores["test_score"].shape == (2, 2)

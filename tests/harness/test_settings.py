@@ -11,9 +11,8 @@ import pytest
 from experiments.harness import cli, files, settings
 from experiments.harness.errors import InputError
 from experiments.harness.settings import COMMANDS, OPTIONS
-from tests.conftest import SONAR
+from tests.conftest import POSIX_ONLY, REPOSITORY, run_python
 
-REPOSITORY = SONAR.parents[1]
 SCRIPTS = [name for name, command in COMMANDS.items() if command.module]
 VALUES = {"target": "cost ($)", "engine": "scikit-learn"}  # others: one more than the default
 
@@ -97,22 +96,17 @@ def test_a_run_is_repeated_from_its_metadata(command):
     changed = [OPTIONS[name] for name in COMMANDS[command].options if OPTIONS[name].recorded]
     values = {o.name: VALUES.get(o.name) or o.default + 1 for o in changed}
     options = parsed(command, *(f"{o.flag}={values[o.name]}" for o in changed))
-    metadata = settings.recorded(command, options)
-    assert metadata == values
-    assert (
-        parsed(command, *settings.arguments(command, json.loads(json.dumps(metadata)))) == options
-    )
+    assert settings.recorded(command, options) == values
+    again = settings.arguments(command, json.loads(json.dumps(values)))
+    assert parsed(command, *again) == options
 
 
 def test_metadata_of_tables():
     metadata = settings.recorded("tune", parsed("tune", "--jobs=3", "--results=x"))
     assert metadata == {"folds": 10, "epochs": 300, "seed": 7, "inner_folds": 5, "candidates": 30}
     metadata |= {"candidates": [{}, {}], "data": {"target": "-1"}, "repeats": 1, "space": {}}
-    assert settings.arguments("tune", metadata)[-3:] == [
-        "--target=-1",
-        "--inner-folds=5",
-        "--candidates=2",
-    ]
+    expected = ["--target=-1", "--inner-folds=5", "--candidates=2"]
+    assert settings.arguments("tune", metadata)[-3:] == expected
     assert settings.arguments("report", metadata) == []
 
 
@@ -127,7 +121,7 @@ def test_settings_need_no_installation():
     path = settings.__file__
     with open(path) as file:
         ast.parse(file.read(), feature_version=(3, 8))
-    subprocess.run([sys.executable, "-I", "-S", path, "help"], check=True, capture_output=True)
+    run_python("-I", "-S", path, "help", check=True)
 
 
 def fail_with(error):
@@ -137,28 +131,30 @@ def fail_with(error):
     return action
 
 
+NOTHING = "interrupted; nothing was written"
+
+
 @pytest.mark.parametrize(
-    ("error", "status", "line"),
+    ("error", "text", "written", "status", "line"),
     [
-        (InputError("a\n b"), 2, "tune: a b"),
-        (OSError(errno.ENOSPC, "No space left on device"), 2, "tune: No space left on device"),
-        (KeyboardInterrupt(), 130, "tune: interrupted; nothing was written"),
+        (InputError("a\n b"), None, False, 2, "a b"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            None,
+            False,
+            2,
+            "No space left on device",
+        ),
+        (KeyboardInterrupt(), None, False, 130, NOTHING),
+        (KeyboardInterrupt(), None, True, 130, "interrupted; what was written before is whole"),
+        (KeyboardInterrupt(), "run it again", True, 130, "interrupted; run it again"),
     ],
 )
-def test_errors_are_reported_on_one_line(error, status, line, capsys, monkeypatch):
-    monkeypatch.setattr(files, "written", lambda: False)
+def test_errors_are_reported_on_one_line(error, text, written, status, line, capsys, monkeypatch):
+    monkeypatch.setattr(files, "written", lambda: written)
     with pytest.raises(SystemExit, match=str(status)):
-        cli.run_command("tune", fail_with(error))
-    assert capsys.readouterr() == ("", f"{line}\n")
-
-
-@pytest.mark.parametrize("text", [None, "run it again"])
-def test_an_interrupt_says_what_was_written(text, capsys, monkeypatch):
-    monkeypatch.setattr(files, "written", lambda: True)
-    with pytest.raises(SystemExit, match="130"):
-        cli.run_command("tips", fail_with(KeyboardInterrupt()), text)
-    outcome = text or "what was written before is whole"
-    assert capsys.readouterr().err == f"tips: interrupted; {outcome}\n"
+        cli.run_command("tune", fail_with(error), text)
+    assert capsys.readouterr() == ("", f"tune: {line}\n")
 
 
 def test_other_errors_are_raised():
@@ -179,22 +175,18 @@ cli.run_command("tune", action)
 """
 
 
+@POSIX_ONLY
 def test_an_interrupt_does_not_wait_for_threads():
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=REPOSITORY, capture_output=True, text=True, timeout=20
-    )
+    done = run_python("-c", SCRIPT, timeout=20)
     assert (done.returncode, done.stdout) == (130, "so far\n")
-    assert done.stderr == "tune: interrupted; nothing was written\n"
+    assert done.stderr == f"tune: {NOTHING}\n"
 
 
+@POSIX_ONLY
 def test_a_closed_pipe():
     script = "from experiments.harness import cli\ncli.run_command('x', lambda: print('y' * 10**6))"
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    command, pipe = [sys.executable, "-c", script], subprocess.PIPE
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=pipe, stderr=pipe)
     process.stdout.close()
     assert (process.stderr.read(), process.wait()) == (b"", 141)
     process.stderr.close()

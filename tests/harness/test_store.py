@@ -1,4 +1,4 @@
-"""Tables are written whole, the summary follows them, and broken ones are refused."""
+"""Tables are written whole, the summary is derived from them, broken ones are refused."""
 
 import pandas as pd
 import pytest
@@ -6,6 +6,7 @@ import pytest
 from experiments.harness import files, store
 from experiments.harness.errors import InputError
 from experiments.harness.schema import ARMS, TABLES
+from tests.conftest import contents
 
 METADATA = {
     "data": {"file": "sonar.csv", "rows": 208, "sha256": store.SONAR_SHA256},
@@ -37,64 +38,52 @@ def folds(experiment, accuracies):
     )
 
 
-def contents(folder):
-    return {path.name: path.read_text() for path in folder.iterdir() if path.name != files.LOCK}
+def write(folder, experiment, accuracies, **metadata):
+    table = folds(experiment, accuracies)
+    store.write_arm(folder, table, METADATA | metadata)
+    return table
 
 
-def test_what_is_written_is_read_back_exactly(tmp_path):
-    table = folds("hidden", [0.1 + 0.2, 1 / 3, 1.0, 0.0])
-    store.write_arm(tmp_path, table, METADATA | {"seed": 7})
+def test_a_written_table_is_read_back_exactly(tmp_path):
+    table = write(tmp_path, "hidden", [0.1 + 0.2, 1 / 3, 1.0, 0.0])
     pd.testing.assert_frame_equal(store.read_table(tmp_path, "hidden"), table, check_exact=True)
 
 
-def test_summary_has_a_row_for_each_arm_with_results(tmp_path):
-    store.write_arm(tmp_path, folds("hidden", [0.5, 0.7, 0.6, 0.6]), METADATA)
-    store.write_arm(tmp_path, folds("baseline", [0.9, 0.9, 0.8, 0.8]), METADATA)
+def test_the_summary_has_a_row_for_each_arm_and_one_dataset(tmp_path):
+    write(tmp_path, "hidden", [0.5, 0.7, 0.6, 0.6])
+    write(tmp_path, "baseline", [0.9, 0.9, 0.8, 0.8])
+    names = ["baseline", "hidden", "summary"]
+    assert [*contents(tmp_path)] == [f"{name}.{end}" for name in names for end in ("csv", "json")]
     summary = pd.read_csv(tmp_path / "summary.csv").set_index("experiment")
     assert summary.index.tolist() == ["baseline", "hidden"]
     assert summary.loc["hidden"].tolist() == pytest.approx([2, 2, 0.6, 0.005**0.5, 0.8216, 0.8359])
     assert summary.loc["baseline", "std_accuracy"] == pytest.approx(0.05)
-
-
-def test_the_summary_is_of_one_data_set(tmp_path):
-    store.write_arm(tmp_path, folds("hidden", [0.5, 0.7, 0.6, 0.6]), METADATA)
-    store.write_arm(
-        tmp_path,
-        folds("baseline", [0.9, 0.9, 0.8, 0.8]),
-        METADATA | {"data": METADATA["data"] | {"sha256": "x"}},
-    )
+    write(tmp_path, "visible", [0.9, 0.9, 0.8, 0.8], data=METADATA["data"] | {"sha256": "x"})
     summary = pd.read_csv(tmp_path / "summary.csv")
-    assert summary["experiment"].tolist() == ["baseline"]
+    assert summary["experiment"].tolist() == ["visible"]
     assert summary[["published_2016", "published_2017"]].isna().all(axis=None)
 
 
-def test_only_the_tables_are_left_behind(tmp_path):
-    store.write_arm(tmp_path, folds("baseline", [0.9, 0.9, 0.8, 0.8]), METADATA)
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name != files.LOCK) == [
-        "baseline.csv",
-        "baseline.json",
-        "summary.csv",
-        "summary.json",
-    ]
+OLD, NEW = (dict.fromkeys(("a.csv", "b.csv"), when) for when in (b"old", b"new"))
 
 
 def test_a_failed_write_leaves_the_old_files(tmp_path, monkeypatch):
-    files.write_together(tmp_path, {"a.csv": "old", "b.csv": "old"})
+    files.write_together(tmp_path, OLD)
 
     def full_disk(_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", full_disk)
     with pytest.raises(InputError, match=r"cannot write .*: No space left on device"):
-        files.write_together(tmp_path, {"a.csv": "new", "b.csv": "new"})
-    assert contents(tmp_path) == {"a.csv": "old", "b.csv": "old"}
+        files.write_together(tmp_path, NEW)
+    assert contents(tmp_path) == OLD
 
 
 @pytest.mark.parametrize("cut", range(5))
-def test_files_are_written_all_or_none_wherever_it_is_cut_off(tmp_path, monkeypatch, cut):
-    """As by a kill: no clean-up runs. The next to take the lock finishes it or undoes it."""
-    old, new = (dict.fromkeys(("a.csv", "b.csv"), when) for when in ("old", "new"))
-    files.write_together(tmp_path, old | {"gone.csv": "old"})
+def test_files_are_written_all_or_none_whenever_the_process_is_killed(tmp_path, monkeypatch, cut):
+    """As by a kill: no clean-up runs. The next process to take the lock completes or undoes it."""
+    old = OLD | {"gone.csv": b"old"}
+    files.write_together(tmp_path, old)
 
     class Killed(BaseException):
         pass
@@ -114,12 +103,11 @@ def test_files_are_written_all_or_none_wherever_it_is_cut_off(tmp_path, monkeypa
     monkeypatch.setattr(files.os, "fsync", counting(files.os.fsync))
     monkeypatch.setattr(files.shutil, "rmtree", lambda *_, **__: None)
     with pytest.raises(Killed):
-        files.write_together(tmp_path, new | {"gone.csv": None})
+        files.write_together(tmp_path, NEW | {"gone.csv": None})
     monkeypatch.undo()
     with files.locked(tmp_path):
         pass
-    left = contents(tmp_path)
-    assert left == (old | {"gone.csv": "old"} if cut <= 3 else new)
+    assert contents(tmp_path) == (old if cut <= 3 else NEW)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A Dask cluster gives the same tables, though a worker dies."""
+"""A Dask cluster returns the same tables, even if a worker dies."""
 
 import os
 import signal
@@ -10,25 +10,18 @@ import time
 import pandas as pd
 import pytest
 
-from experiments import baseline, tune
 from experiments.foldstack import cluster
 from experiments.harness.cluster import dask_cluster
 from experiments.harness.errors import InputError
-from tests.scripts.test_scripts import REPOSITORY
+from tests.commands import arguments, run, run_and_fail
+from tests.conftest import POSIX_ONLY, REPOSITORY, contents
 
-pytestmark = pytest.mark.slow
-OPTIONS = ["--epochs=100", f"--data={REPOSITORY / 'data' / 'sonar.csv'}"]
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+pytestmark = [pytest.mark.slow, POSIX_ONLY]
 
 
-def dask(*arguments, folder=REPOSITORY):
+def dask(*options, folder=REPOSITORY):
     return subprocess.Popen(
-        [sys.executable, "-m", "dask", *arguments],
+        [sys.executable, "-m", "dask", *options, "--no-dashboard"],
         cwd=folder,
         start_new_session=True,
         stdout=subprocess.DEVNULL,
@@ -37,21 +30,14 @@ def dask(*arguments, folder=REPOSITORY):
 
 
 def start_scheduler():
-    address = f"tcp://127.0.0.1:{free_port()}"
-    port = address.rsplit(":")[-1]
-    return address, dask("scheduler", f"--port={port}", "--host=127.0.0.1", "--no-dashboard")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return f"tcp://127.0.0.1:{port}", dask("scheduler", f"--port={port}", "--host=127.0.0.1")
 
 
-def worker(address, name, **options):
-    return dask(
-        "worker",
-        address,
-        "--nthreads=1",
-        "--no-nanny",
-        "--no-dashboard",
-        f"--name={name}",
-        **options,
-    )
+def start_worker(address, **options):
+    return dask("worker", address, "--nthreads=1", "--no-nanny", **options)
 
 
 def wait_for_workers(address, number):
@@ -71,7 +57,7 @@ def stop(*processes):
 def workers():
     """A scheduler and two workers of one thread on loopback."""
     address, scheduler = start_scheduler()
-    processes = [worker(address, name) for name in ("first", "second")]
+    processes = [start_worker(address) for _ in range(2)]
     try:
         wait_for_workers(address, 2)
         yield address, processes, scheduler
@@ -79,52 +65,45 @@ def workers():
         stop(scheduler, *processes)
 
 
-@pytest.mark.filterwarnings("ignore")  # a connection that is lost is what the test is about
+@pytest.mark.filterwarnings("ignore")  # the test loses connections on purpose
 @pytest.mark.parametrize("deaths", [1, 2])
-def test_the_same_bytes_though_workers_are_killed(workers, tmp_path, monkeypatch, deaths):
-    """One of two; or both, and all that they held is lost, and another comes."""
+def test_the_bytes_are_the_same_even_if_workers_are_killed(workers, tmp_path, monkeypatch, deaths):
+    """One of two; or both, so that all their results are lost, and then a third one starts."""
     address, processes, _ = workers
     real, killed = cluster.map_on_workers, []
 
-    def killing(*arguments, callback, **options):
+    def killing(*positional, callback, **options):
         def killing_callback(i):
-            if not killed:  # the other stacks are still under way
+            if not killed:  # the other stacks are not done yet
                 killed.extend(processes[:deaths])
                 for process in killed:
                     os.kill(process.pid, signal.SIGKILL)
                 if deaths == 2:
-                    processes.append(worker(address, "third"))
+                    processes.append(start_worker(address))
             callback(i)
 
-        return real(*arguments, callback=killing_callback, **options)
+        return real(*positional, callback=killing_callback, **options)
 
     monkeypatch.setattr("experiments.foldstack.engine.map_on_workers", killing)
     monkeypatch.setattr("experiments.foldstack.engine.STACK_COPIES", 4)
-    options = [*OPTIONS, "--folds=10", "--repeats=2"]  # six stacks
-    baseline.main([*options, f"--results={tmp_path / 'there'}", f"--scheduler={address}"])
+    options = {"folds": 10, "epochs": 50}  # six stacks
+    run("baseline", tmp_path / "cluster", scheduler=address, **options)
     assert [process.wait(10) for process in killed] == [-signal.SIGKILL] * deaths
     assert processes[-1].poll() is None
-    baseline.main([*options, f"--results={tmp_path / 'here'}"])
-    there, here = (tmp_path / where / "baseline.csv" for where in ("there", "here"))
-    assert there.read_bytes() == here.read_bytes()
-    assert pd.read_csv(there)["accuracy"].mean() > 0.75
+    run("baseline", tmp_path / "here", **options)
+    tables = [tmp_path / where / "baseline.csv" for where in ("cluster", "here")]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+    assert pd.read_csv(tables[0])["accuracy"].mean() > 0.7
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_scheduler_that_dies_is_told_in_one_line(workers, tmp_path):
+def test_the_scheduler_dies(workers, tmp_path):
     from distributed import Client
 
     address, _, scheduler = workers
+    options = arguments("baseline", epochs=3000, repeats=30, scheduler=address, results=tmp_path)
     running = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "experiments.baseline",
-            "--epochs=1000",
-            "--repeats=30",
-            f"--results={tmp_path}",
-            f"--scheduler={address}",
-        ],
+        [sys.executable, "-m", "experiments.baseline", *options],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -134,68 +113,43 @@ def test_a_scheduler_that_dies_is_told_in_one_line(workers, tmp_path):
         while running.poll() is None and not any(client.processing().values()):
             time.sleep(0.1)
         scheduler.kill()
-        assert running.communicate(timeout=60) == (
-            "",
-            "baseline: the Dask scheduler is gone; nothing was written\n",
-        )
+        gone = "baseline: the Dask scheduler is gone; nothing was written\n"
+        assert running.communicate(timeout=60) == ("", gone)
     assert running.returncode == 2
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
-def test_tuning_on_a_cluster_gives_the_same_bytes(workers, tmp_path):
-    options = [*OPTIONS, "--epochs=3", "--folds=2", "--inner-folds=2", "--candidates=2"]
-    tune.main([*options, f"--results={tmp_path / 'there'}", f"--scheduler={workers[0]}"])
-    tune.main([*options, f"--results={tmp_path / 'here'}"])
-    for name in ("tuning.csv", "tuned.csv"):
-        there, here = (tmp_path / where / name for where in ("there", "here"))
-        assert there.read_bytes() == here.read_bytes()
+def test_tuning_on_a_cluster_writes_the_same_bytes(workers, tmp_path):
+    run("tune", tmp_path / "cluster", scheduler=workers[0])
+    run("tune", tmp_path / "here")
+    tables = contents(tmp_path / "cluster", "*.csv")
+    assert {*tables} == {"tuning.csv", "tuned.csv"}
+    assert tables == contents(tmp_path / "here", "*.csv")
 
 
-@pytest.mark.parametrize(
-    ("address", "says"),
-    [
-        ("tcp://127.0.0.1:9", "no Dask scheduler answers at tcp://127.0.0.1:9"),
-        ("nowhere", "must be like tcp://host:8786, got 'nowhere'"),
-        ("tcp://:8786", "must be like tcp://host:8786, got 'tcp://:8786'"),
-        ("nowhere://x", "must be like tcp://host:8786, got 'nowhere://x'"),
-    ],
-)
-def test_a_scheduler_that_does_not_answer_is_told(capsys, tmp_path, address, says):
-    with pytest.raises(SystemExit) as caught:
-        baseline.main([*OPTIONS, f"--scheduler={address}", f"--results={tmp_path}"])
-    assert caught.value.code == 2
-    assert says in capsys.readouterr().err
+def test_no_scheduler_answers(capsys, tmp_path):
+    address = "tcp://127.0.0.1:9"
+    _, error = run_and_fail(capsys, "baseline", tmp_path, scheduler=address)
+    assert f"no Dask scheduler answers at {address}" in error
 
 
-def test_a_worker_that_does_not_know_the_project_is_told(tmp_path, capsys):
+def test_a_worker_started_outside_the_project(tmp_path, capsys):
     address, scheduler = start_scheduler()
-    elsewhere = worker(address, "elsewhere", folder=tmp_path)
+    elsewhere = start_worker(address, folder=tmp_path)
     try:
         wait_for_workers(address, 1)
-        with pytest.raises(SystemExit) as caught:
-            baseline.main([*OPTIONS, f"--scheduler={address}", f"--results={tmp_path / 'there'}"])
+        _, error = run_and_fail(capsys, "baseline", tmp_path / "results", scheduler=address)
     finally:
         stop(scheduler, elsewhere)
-    assert caught.value.code == 2
-    printed = capsys.readouterr().err
-    assert printed.startswith("baseline: a Dask worker cannot run this project's code; start")
-    assert printed.count("\n") == 1
-    assert not (tmp_path / "there").exists()
+    assert error.startswith("baseline: a Dask worker cannot run this project's code; start")
+    assert not (tmp_path / "results").exists()
 
 
-def test_without_dask_a_scheduler_is_told(monkeypatch):
+def test_a_scheduler_needs_dask(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
         pytest.raises(InputError, match="needs the package distributed"),
         dask_cluster("tcp://127.0.0.1:1"),
     ):
         pass
-
-
-def test_only_the_stacked_engine_has_a_cluster(capsys, tmp_path):
-    with pytest.raises(SystemExit):
-        baseline.main(
-            [*OPTIONS, "--scheduler=tcp://x:1", "--engine=scikit-learn", f"--results={tmp_path}"]
-        )
-    assert "--scheduler needs --engine stacked" in capsys.readouterr().err

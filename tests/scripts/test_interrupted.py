@@ -1,4 +1,4 @@
-"""Cut off at any moment, or run at once: every table is the old one or the new one, whole."""
+"""Killed at any moment, or run at once: every table is the old one or the new one, whole."""
 
 import hashlib
 import json
@@ -15,33 +15,28 @@ import pytest
 
 from experiments.harness import files, store
 from experiments.harness.schema import ARMS
-from tests.conftest import SONAR
-from tests.scripts.test_scripts import REPOSITORY, run_as_a_process
+from tests.commands import arguments
+from tests.conftest import POSIX_ONLY, REPOSITORY, SONAR, contents
 
-pytestmark = pytest.mark.slow
-TOY = ["--folds=2", "--repeats=1", "--epochs=2", f"--data={SONAR}", "--jobs=1"]
+pytestmark = [pytest.mark.slow, POSIX_ONLY]
 KILLS = 50
+PIPES = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": REPOSITORY}
 
 
-def start(folder, *options, script="baseline"):
-    return subprocess.Popen(
-        [sys.executable, "-m", f"experiments.{script}", *TOY, f"--results={folder}", *options],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def start(folder, **options):
+    options = arguments("baseline", results=folder, **{"repeats": 1, "epochs": 2} | options)
+    command = [sys.executable, "-m", "experiments.baseline", *options]
+    return subprocess.Popen(command, start_new_session=True, **PIPES)
 
 
-def side_by_side(function, arguments):
+def side_by_side(function, numbers):
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(function, arguments))
+        return list(pool.map(function, numbers))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def interrupts_arrive():
-    """Even where the tests run in the background of a script: processes inherit deafness."""
+    """Even if the tests run in the background of a shell script: processes inherit SIG_IGN."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -49,52 +44,43 @@ def interrupts_arrive():
 
 @pytest.fixture(scope="module")
 def generations(tmp_path_factory):
-    """The files of one seed and those of another, and how long a run takes."""
+    """The files of one seed, those of another, and the seconds that a run takes."""
     folders = [tmp_path_factory.mktemp(name) for name in ("old", "new")]
     started = time.perf_counter()
     for folder, seed in zip(folders, (7, 8), strict=True):
-        process = start(folder, f"--seed={seed}")
-        assert process.communicate()[1] == ""
+        assert start(folder, seed=seed).communicate()[1] == ""
     return *folders, (time.perf_counter() - started) / 2
 
 
-def names_in(folder):
-    return sorted(path.name for path in folder.iterdir() if path.name != files.LOCK)
-
-
-def tables_of(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.csv"))}
-
-
 def check_whole(folder, old, new):
-    """Every table is one of the two, to the byte; every record is one, and of a table of theirs."""
-    known = tables_of(old), tables_of(new)
+    """Every table is one of the two, to the byte; all metadata belong to one of the tables."""
+    known = contents(old, "*.csv"), contents(new, "*.csv")
     assert known[0].keys() == known[1].keys()
-    for name, content in tables_of(folder).items():
-        assert content in (known[0][name], known[1][name])
-    checksums = {hashlib.sha256(content).hexdigest() for each in known for content in each.values()}
+    for path in folder.glob("*.csv"):
+        assert path.read_bytes() in [tables[path.name] for tables in known]
+    checksums = {hashlib.sha256(table).hexdigest() for each in known for table in each.values()}
     for path in folder.glob("*.json"):
         assert json.loads(path.read_text())[store.CHECKSUM] in checksums
 
 
 def check_recovered(folder, old, new):
-    """What the next to come sees: all of one run, and nothing else lies about."""
+    """The next process finds all files of one run, and no others."""
     store.read_arms(folder)
-    assert tables_of(folder) in (tables_of(old), tables_of(new))
-    assert names_in(folder) == names_in(old)
+    assert contents(folder, "*.csv") in (contents(old, "*.csv"), contents(new, "*.csv"))
+    assert contents(folder).keys() == contents(old).keys()
 
 
 def test_killed_at_any_moment(generations, tmp_path):
     old, new, seconds = generations
 
     def kill(number):
-        return any(survives(random.Random(8 * number + times), number) for times in range(8))
+        return any(was_killed(random.Random(8 * number + times), number) for times in range(8))
 
-    def survives(generator, number):
-        """False if the run was done before it could be killed."""
+    def was_killed(generator, number):
+        """Return False if the run was done before it could be killed."""
         folder = tmp_path / str(number)
         shutil.copytree(old, folder, dirs_exist_ok=True)
-        process = start(folder, "--seed=8")
+        process = start(folder, seed=8)
         time.sleep(generator.uniform(0, seconds))
         by = generator.choice([signal.SIGKILL, signal.SIGTERM])
         process.send_signal(by)
@@ -104,9 +90,8 @@ def test_killed_at_any_moment(generations, tmp_path):
         return process.returncode == -by
 
     assert all(side_by_side(kill, range(KILLS)))
-    process = start(tmp_path / "0", "--seed=8")  # and the next run just works
-    assert process.communicate()[1] == ""
-    assert tables_of(tmp_path / "0") == tables_of(new)
+    assert start(tmp_path / "0", seed=8).communicate()[1] == ""  # the next run succeeds
+    assert contents(tmp_path / "0", "*.csv") == contents(new, "*.csv")
 
 
 WRITER = """
@@ -124,39 +109,33 @@ for each in itertools.cycle(contents):
 
 
 def test_killed_while_it_writes(generations, tmp_path):
-    """A process that does nothing but write the files of one run and of the other, in turn."""
+    """A process that only writes the files of one run and those of the other, in turn."""
     old, new, _ = generations
     shutil.copytree(old, tmp_path, dirs_exist_ok=True)
     cut, found = set(), set()
     for number in range(5 * KILLS):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, tmp_path, old, new],
-            cwd=REPOSITORY,
-            stdout=subprocess.PIPE,
-        )
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path, old, new], **PIPES)
         cycle = float(writer.stdout.readline())
         time.sleep(random.Random(number).uniform(0, 4 * cycle))
         writer.kill()
         writer.communicate()
-        cut |= {name for name in names_in(tmp_path) if name.startswith(".")}
+        cut |= {path.name for path in tmp_path.glob(".*")}
         check_whole(tmp_path, old, new)
         check_recovered(tmp_path, old, new)
-        found.add(tables_of(tmp_path) == tables_of(new))
+        found.add(contents(tmp_path, "*.csv") == contents(new, "*.csv"))
         if number >= KILLS and len(found) == 2 and files.STAGE in cut:
             break
-    assert files.STAGE in cut  # it was met half written; test_tables has every single step
+    assert files.STAGE in cut  # it was killed half-way; test_store.py has every single step
     assert found == {True, False}
 
 
 @pytest.mark.parametrize("engine", ["stacked", "scikit-learn"])
 def test_interrupted_at_any_moment(generations, tmp_path, engine):
-    """As Ctrl-C does it: the signal goes to all processes of the terminal."""
-    *_, seconds = generations
-    longest = seconds * (1 if engine == "stacked" else 2.5)
+    """As by Ctrl-C: the signal goes to all processes of the terminal."""
+    longest = generations[-1] * (1 if engine == "stacked" else 2.5)
 
     def interrupt(number):
-        folder = tmp_path / str(number)
-        process = start(folder, f"--engine={engine}", "--jobs=2", "--seed=8")
+        process = start(tmp_path / str(number), engine=engine, jobs=2, seed=8)
         time.sleep(0.06 if number == 0 else random.Random(number).uniform(0.15, longest))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)
@@ -176,27 +155,14 @@ def test_interrupted_at_any_moment(generations, tmp_path, engine):
 
 
 def test_all_arms_and_the_same_one_at_once(tmp_path):
-    """`make -j4`, and two more runs of an arm beside it into the same folder."""
-    twins = [start(tmp_path, "--seed=7") for _ in range(2)]
+    """`make -j4`, and two more runs of an arm at the same time, into the same folder."""
+    twins = [start(tmp_path) for _ in range(2)]
+    variables = ["FOLDS=2", "REPEATS=1", "EPOCHS=2", "JOBS=1", f"DATA={SONAR}"]
+    variables += [f"RUN={sys.executable} -m", f"RESULTS={tmp_path}"]
     made = subprocess.run(
-        [
-            "make",
-            "--no-print-directory",
-            "-j4",
-            "--old-file=.venv/installed",
-            f"RUN={sys.executable} -m",
-            *ARMS,
-            f"RESULTS={tmp_path}",
-            "FOLDS=2",
-            "REPEATS=1",
-            "EPOCHS=2",
-            f"DATA={SONAR}",
-            "JOBS=1",
-        ],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
+        ["make", "--no-print-directory", "-j4", "--old-file=.venv/installed", *ARMS, *variables],
         env=os.environ | {"MAKEFLAGS": ""},
+        **PIPES,
     )
     assert [twin.communicate()[1] for twin in twins] == ["", ""]
     assert (made.returncode, made.stderr) == (0, "")
@@ -207,7 +173,7 @@ def test_all_arms_and_the_same_one_at_once(tmp_path):
     assert summary["experiment"].tolist() == list(ARMS)
     means = [arms[name]["accuracy"].mean() for name in ARMS]
     assert summary["mean_accuracy"].tolist() == pytest.approx(means, abs=0)
-    run_as_a_process("experiments.baseline", *TOY, f"--results={tmp_path / 'alone'}", check=True)
+    assert start(tmp_path / "alone").communicate()[1] == ""
     alone = (tmp_path / "alone" / "baseline.csv").read_bytes()
     assert (tmp_path / "baseline.csv").read_bytes() == alone
-    assert not [name for name in names_in(tmp_path) if name.startswith(".")]
+    assert {path.name for path in tmp_path.glob(".*")} == {files.LOCK}

@@ -1,111 +1,98 @@
-"""Results made again are judged: identical, within noise, or different."""
+"""Re-run results are identical, within noise, or different."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import baseline, verify
 from experiments.harness import store
 from experiments.harness.reruns import can_compare, compare_rerun
 from experiments.harness.schema import ARMS
-from experiments.harness.space import SPACE, describe_space, format_space, read_space
-from tests.conftest import SONAR
-
-TOY = ["--folds=2", "--repeats=2", "--epochs=2", f"--data={SONAR}"]
+from tests.commands import run
 
 
-def scores(shift=0.0, noise=0.0, settings=1, seed=0):
-    generator = np.random.default_rng(seed)
+def scores(shift=0.0, noise=0.0, settings=1):
     rows = pd.MultiIndex.from_product(
         [range(settings), [1, 2, 3], range(1, 11)], names=["setting", "repeat", "fold"]
     ).to_frame(index=False)
     accuracy = np.random.default_rng(9).normal(0.8, 0.05, len(rows))
-    rows["accuracy"] = accuracy + shift + generator.normal(0, 1, len(rows)) * noise
+    rows["accuracy"] = accuracy + shift + np.random.default_rng(0).normal(0, 1, len(rows)) * noise
     rows["log_loss"] = 1 - rows["accuracy"]
     rows["n_test"] = 21
     return rows
 
 
+LOST = scores().assign(log_loss=[np.nan] + [1.0] * 29)  # one network diverged
+FEW = scores()[:4]
+OTHER = scores(noise=0.02, settings=50)
+ONE_OF_MANY = OTHER.assign(accuracy=OTHER["accuracy"] - 0.05 * (OTHER["setting"] == 7))
+
+
 @pytest.mark.parametrize(
-    ("again", "verdict", "says"),
+    ("before", "again", "verdict", "reason"),
     [
-        (scores(), "identical", ""),
-        (scores(1e-9), "the same but for rounding", "largest relative difference"),
-        (scores(noise=0.05, settings=1), "within noise", "differs most"),
-        (scores(0.05, noise=0.02), "different", "accuracy differs most, by"),
-        (scores(0.05), "different", "by +5.00 points on average, p 0"),
-        (scores(-0.2), "different", "by -20.00 points on average, p 0"),
-        (scores().assign(log_loss=9.0), "different", "log_loss differs most"),
-        (scores().assign(n_test=22), "different", "another n_test"),
-        (scores()[:-1], "different", "another number of rows"),
-        (scores().rename(columns={"fold": "split"}), "different", "other columns"),
+        (scores(), scores(), "identical", ""),
+        (scores(), scores(1e-9), "the same but for rounding", "largest relative difference"),
+        (scores(), scores(noise=0.05), "within noise", "differs most"),
+        (scores(), scores(0.05, noise=0.02), "different", "accuracy differs most, by"),
+        (scores(), scores(0.05), "different", "by +5.00 points on average, p 0"),
+        (scores(), scores(-0.2), "different", "by -20.00 points on average, p 0"),
+        (scores(), scores().assign(log_loss=9.0), "different", "log_loss differs most"),
+        (scores(), scores().assign(n_test=22), "different", "another n_test"),
+        (scores(), scores()[:-1], "different", "another number of rows"),
+        (scores(), scores().rename(columns={"fold": "split"}), "different", "other columns"),
+        (FEW, FEW.assign(fold=FEW["fold"] + 1), "different", "other folds or settings"),
+        (FEW, FEW.assign(accuracy=FEW["accuracy"] - 0.1), "too few folds to tell", ""),
+        (scores().assign(log_loss=1.0), LOST, "different", ""),
+        (LOST, LOST.assign(accuracy=LOST["accuracy"] + [0.01, -0.01] * 15), "within noise", ""),
+        (scores(settings=50), OTHER, "within noise", ""),
+        (scores(settings=50), ONE_OF_MANY, "different", "in one of 50 settings"),
     ],
 )
-def test_scores_are_held_to_the_noise_of_seeds(again, verdict, says):
-    found = compare_rerun("tips-folds", scores(), again, {})
+def test_scores_are_compared_with_the_noise_between_seeds(before, again, verdict, reason):
+    found = compare_rerun("tips-folds", before, again, {})
     assert found[0] == verdict
-    assert says in found[1]
+    assert reason in found[1]
 
 
-def test_what_was_made_with_other_settings_is_told(results, capsys, monkeypatch):
-    record = store.read_metadata(results, "baseline")
-    record["settings"]["momentum"] = 0.9
-    store.write_arm(results, store.read_table(results, "baseline"), record)
-    with pytest.raises(SystemExit):
-        verify.main([f"--results={results}", f"--data={SONAR}"])
-    assert "different: re-run with another settings" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("value", "source", "verdict"),
+    [
+        (2.1, "identical", "different"),
+        (2.1, "within noise", "within noise"),
+        (2.1, "different", "different"),
+        (2.0, "different", "identical"),
+    ],
+)
+def test_a_derived_table_differs_no_more_than_its_sources(value, source, verdict):
+    before, again = pd.DataFrame({"value": [1.0, 2.0]}), pd.DataFrame({"value": [1.0, value]})
+    assert compare_rerun("tips", before, again, {"tips-folds": source})[0] == verdict
 
 
-def test_a_few_folds_tell_nothing():
-    before = scores()[:4].assign(setting=0)
-    assert compare_rerun("tips-folds", before, before.assign(fold=before["fold"] + 1), {}) == (
-        "different",
-        "other folds or settings",
-    )
-    again = before.assign(accuracy=before["accuracy"] - 0.1)
-    assert compare_rerun("tips-folds", before, again, {})[0] == "too few folds to tell"
-
-
-def test_a_network_that_diverges_only_once_is_a_difference():
-    lost = scores().assign(log_loss=[np.nan] + [1.0] * 29)
-    assert compare_rerun("tips-folds", scores().assign(log_loss=1.0), lost, {})[0] == "different"
-    again = lost.assign(accuracy=lost["accuracy"] + 0.01 * np.array([1, -1] * 15))
-    assert compare_rerun("tips-folds", lost, again, {})[0] == "within noise"
-
-
-def test_one_of_many_settings_is_found():
-    again = scores(noise=0.02, settings=50)
-    assert compare_rerun("tips-folds", scores(settings=50), again, {})[0] == "within noise"
-    again.loc[again["setting"] == 7, "accuracy"] -= 0.05
-    verdict, reason = compare_rerun("tips-folds", scores(settings=50), again, {})
-    assert verdict == "different"
-    assert "in one of 50 settings" in reason
-
-
-def test_a_table_that_follows_is_as_its_sources():
-    before, again = pd.DataFrame({"value": [1.0, 2.0]}), pd.DataFrame({"value": [1.0, 2.1]})
-    assert compare_rerun("tips", before, again, {"tips-folds": "identical"})[0] == "different"
-    assert compare_rerun("tips", before, again, {"tips-folds": "within noise"})[0] == "within noise"
-    assert compare_rerun("tips", before, again, {"tips-folds": "different"})[0] == "different"
-    assert compare_rerun("tips", before, before, {"tips-folds": "different"})[0] == "identical"
-
-
-def test_what_follows_is_judged_only_with_all_that_it_follows_from():
-    there = {*ARMS, "summary"}
-    assert can_compare("summary", there, there)
-    assert not can_compare("summary", there - {"hidden"}, there)
+def test_a_derived_table_is_compared_only_with_all_its_sources():
+    tables = {*ARMS, "summary"}
+    assert can_compare("summary", tables, tables)
+    assert not can_compare("summary", tables - {"hidden"}, tables)
     assert not can_compare("benchmark", {"benchmark"}, {"benchmark"})
 
 
 @pytest.fixture
 def results(tmp_path, capsys):
-    baseline.main([*TOY, f"--results={tmp_path}"])
+    run("baseline", tmp_path, repeats=5)
     capsys.readouterr()
     return tmp_path
 
 
-def test_results_come_out_again(results, capsys):
-    verify.main([f"--results={results}", f"--data={SONAR}"])
+def rewrite_baseline(results, accuracy=1, **settings):
+    """Write the baseline's table with its accuracies scaled and its settings changed."""
+    folds, metadata = (
+        read(results, "baseline") for read in (store.read_table, store.read_metadata)
+    )
+    metadata["settings"] |= settings
+    store.write_arm(results, folds.assign(accuracy=folds["accuracy"] * accuracy), metadata)
+
+
+def test_the_same_results(results, capsys):
+    run("verify", results)
     assert capsys.readouterr().out.splitlines() == [
         "baseline              identical",
         "summary               identical",
@@ -113,28 +100,19 @@ def test_results_come_out_again(results, capsys):
     ]
 
 
-def test_results_that_do_not_come_out_again_are_told(results, capsys):
-    baseline.main([*TOY, "--repeats=5", f"--results={results}"])
-    folds = store.read_table(results, "baseline")
-    record = store.read_metadata(results, "baseline")
-    store.write_arm(results, folds.assign(accuracy=folds["accuracy"] / 2), record)
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as caught:
-        verify.main([f"--results={results}", f"--data={SONAR}"])
-    assert caught.value.code == 1
+@pytest.mark.parametrize(
+    ("changes", "reason", "counts"),
+    [
+        ({"accuracy": 0.5}, "accuracy differs most", (0, 2)),
+        ({"momentum": 0.9}, "re-run with another settings", (1, 1)),
+    ],
+)
+def test_other_results(results, capsys, changes, reason, counts):
+    rewrite_baseline(results, **changes)
+    with pytest.raises(SystemExit, match="1"):
+        run("verify", results)
     printed = capsys.readouterr().out
-    assert "baseline              different: accuracy differs most" in printed
-    assert "0 the same, 0 within noise or too small to tell, 2 different" in printed
-
-
-def test_a_described_space_is_written_and_read_again(tmp_path):
-    path = tmp_path / "space.toml"
-    path.write_text(
-        'mlp__model__max_norm = ["none", 3]\n'
-        "mlp__model__hidden_units = [[8], [4, 4]]\n"
-        "mlp__model__learning_rate = {low = 0.001, high = 0.1, log = true}\n"
+    assert f"baseline              different: {reason}" in printed
+    assert (
+        "{} the same, 0 within noise or too small to tell, {} different".format(*counts) in printed
     )
-    described = describe_space(read_space(path))
-    path.write_text(format_space(store.json_round_trip(described)))
-    assert describe_space(read_space(path)) == described
-    assert format_space(store.json_round_trip(describe_space(SPACE))) is None
