@@ -1,11 +1,13 @@
 """Run the commands at toy size."""
 
+import subprocess
+import sys
 from importlib import import_module
 
 import pytest
 
 from experiments.harness.settings import COMMANDS, OPTIONS
-from tests.conftest import SONAR
+from tests.conftest import REPOSITORY, SONAR
 
 MODULES = {name: command.module for name, command in COMMANDS.items() if command.module}
 SCRIPTS = {name: import_module(module) for name, module in MODULES.items()}
@@ -24,6 +26,15 @@ def arguments(command, **options):
 def run(command, folder, **options):
     """Run a command at toy size in this process."""
     SCRIPTS[command].main(arguments(command, results=folder, **options))
+
+
+def start(command, folder, **options):
+    """Start a command at toy size as a process, the first of a group."""
+    return subprocess.Popen(
+        [sys.executable, "-m", MODULES[command], *arguments(command, results=folder, **options)],
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True},
+        **{"cwd": REPOSITORY, "start_new_session": True},
+    )
 
 
 def run_and_fail(capsys, command, folder, **options):

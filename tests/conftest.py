@@ -14,8 +14,11 @@ from experiments.harness.dataset import read_dataset
 REPOSITORY = Path(__file__).parents[1]
 SONAR = REPOSITORY / "data" / "sonar.csv"
 POSIX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="needs make or POSIX signals")
-# Keras, when it saves a network
-SAVES = pytest.mark.filterwarnings("ignore:__array__ implementation")
+
+
+def pytest_configure(config):
+    saving_by_keras = "ignore:__array__ implementation"
+    config.addinivalue_line("filterwarnings", saving_by_keras)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import clone, is_classifier
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, check_cv, cross_validate
+from sklearn.model_selection import StratifiedKFold, check_cv, cross_validate
 
 from experiments.foldstack import KerasClassifier, build_pipeline
 from experiments.foldstack.stack import keras, tf
@@ -42,14 +42,6 @@ def test_settings_are_parameters(sonar):
     rates = [layer.rate for layer in changed[-1].model_.layers if hasattr(layer, "rate")]
     assert rates == [0.5, 0.5]
     assert set(changed.predict(sonar.X)) <= {"M", "R"}
-
-
-def test_grid_search_takes_its_parameters(sonar):
-    pipeline = build_pipeline(**TINY, random_state=0)
-    grid = {"mlp__model__visible_dropout": [0.0, 0.5]}
-    search = GridSearchCV(pipeline, grid, cv=2).fit(sonar.X, sonar.y)
-    assert set(search.cv_results_["param_mlp__model__visible_dropout"]) == {0.0, 0.5}
-    assert search.best_estimator_.score(sonar.X, sonar.y) > 0
 
 
 def test_the_seed_decides_the_weights(sonar):

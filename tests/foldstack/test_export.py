@@ -4,9 +4,6 @@ import numpy as np
 import pytest
 
 from experiments import foldstack
-from tests.conftest import SAVES
-
-pytestmark = SAVES
 
 
 def test_an_exported_network_is_exact_for_large_numbers():

@@ -17,8 +17,6 @@ from experiments.foldstack.network import build_pipeline, keras
 from experiments.foldstack.stack import Unstackable
 
 TINY = {"hidden_units": (8,), "hidden_dropout": 0.2}
-
-
 SCORES = ("test_score", "train_score", "test_log_loss", "train_log_loss", "collapsed")
 both = pytest.mark.parametrize("validate", [cross_validate, cross_validate_sequentially])
 
@@ -51,9 +49,8 @@ def test_the_scaler_never_sees_the_test_fold(sonar, splits, validate):
     corrupted[splits[0][1]] = 1e6
     pipeline = build_pipeline(**TINY, epochs=1, random_state=0)
     scores = validate(pipeline, corrupted, sonar.y, cv=splits[:1], n_jobs=1, return_estimator=True)
-    expected = StandardScaler().fit(sonar.X[splits[0][0]])
-    assert np.array_equal(scores["estimator"][0]["standardize"].mean_, expected.mean_)
-    assert np.array_equal(scores["estimator"][0]["standardize"].scale_, expected.scale_)
+    scaler, expected = scores["estimator"][0][0], StandardScaler().fit(sonar.X[splits[0][0]])
+    assert np.array_equal([scaler.mean_, scaler.scale_], [expected.mean_, expected.scale_])
 
 
 @both
@@ -67,8 +64,7 @@ def test_the_scores_depend_on_the_seed_and_not_on_n_jobs(sonar, splits, validate
 
 def test_network_seeds_differ():
     assert len(set(network_seeds(7, 1000))) == 1000
-    assert network_seeds(7, 10) == network_seeds(7, 1000)[:10]
-    assert network_seeds(7, 10) != network_seeds(8, 10)
+    assert network_seeds(7, 10) == network_seeds(7, 1000)[:10] != network_seeds(8, 10)
 
 
 @both
@@ -106,10 +102,8 @@ def test_splits_with_different_numbers_of_batches_train_as_they_would_alone(sona
     [
         (1, 1, [1]),
         (2, 1, [1, 1]),
-        (10, 208 * 60, [5, 5]),
         (100, 208 * 60, [50, 50]),
         (101, 208 * 60, [26] * 4),
-        (150, 208 * 60, [38] * 4),
         (10, 100_000 * 60, [5, 5]),
         (3, 10**9, [1, 1, 1]),
     ],

@@ -3,19 +3,13 @@
 import numpy as np
 import pytest
 
-from experiments.foldstack import (
-    build_pipeline,
-    check_candidates,
-    cross_validate,
-    nested_cross_validate,
-    nested_splits,
-)
+from experiments import foldstack
 
 RATE = "mlp__model__learning_rate"
 
 
 def test_inner_splits_never_contain_outer_test_samples(sonar):
-    outer, inner = nested_splits(sonar.X, sonar.y, n_splits=4, n_inner_splits=3, seed=0)
+    outer, inner = foldstack.nested_splits(sonar.X, sonar.y, n_splits=4, n_inner_splits=3, seed=0)
     assert len(inner) == 5
     for (train, test), splits in zip(outer, inner[:-1], strict=True):
         for inner_train, inner_test in splits:
@@ -25,12 +19,12 @@ def test_inner_splits_never_contain_outer_test_samples(sonar):
 
 
 def test_inner_splits_choose_and_outer_splits_score(sonar):
-    pipeline = build_pipeline(hidden_units=(8,), epochs=10, random_state=7)
+    pipeline = foldstack.build_pipeline(hidden_units=(8,), epochs=10, random_state=7)
     candidates = [{RATE: 1e-6}, {RATE: 0.05}, {RATE: 1e-5}]
-    outer, inner = nested_splits(sonar.X, sonar.y, n_splits=2, n_inner_splits=2, seed=0)
+    outer, inner = foldstack.nested_splits(sonar.X, sonar.y, n_splits=2, n_inner_splits=2, seed=0)
     done, groups = [], {"slow": [0, 2], "fast": [1]}
     arrays = (sonar.X, sonar.y, outer, inner)
-    scores = nested_cross_validate(
+    scores = foldstack.nested_cross_validate(
         pipeline, candidates, *arrays, groups=groups, seed=7, progress=done.append
     )
     assert sum(done) == pytest.approx(3 * 3 * 2)
@@ -42,7 +36,7 @@ def test_inner_splits_choose_and_outer_splits_score(sonar):
     assert ways["baseline"]["candidate"].tolist() == [-1, -1]
     assert set(ways["slow"]["candidate"]) <= {0, 2}
     assert ways["chosen"]["test_score"].tolist() == ways["fast"]["test_score"].tolist()
-    alone = cross_validate(pipeline, sonar.X, sonar.y, cv=outer)
+    alone = foldstack.cross_validate(pipeline, sonar.X, sonar.y, cv=outer)
     np.testing.assert_allclose(ways["baseline"]["test_log_loss"], alone["test_log_loss"], rtol=1e-5)
 
 
@@ -56,4 +50,6 @@ def test_inner_splits_choose_and_outer_splits_score(sonar):
 )
 def test_impossible_candidates_are_named(candidate, message):
     with pytest.raises(ValueError, match=message):
-        check_candidates(build_pipeline(), [{RATE: 0.1}, candidate], n_features=60)
+        foldstack.check_candidates(
+            foldstack.build_pipeline(), [{RATE: 0.1}, candidate], n_features=60
+        )

@@ -7,13 +7,7 @@ import pytest
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import (
-    GridSearchCV,
-    GroupKFold,
-    KFold,
-    StratifiedKFold,
-    cross_val_score,
-)
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from experiments.foldstack import StackedSearchCV, build_pipeline, draw_candidates
@@ -50,12 +44,6 @@ def test_the_search_keeps_the_conventions_of_scikit_learn(sonar):
     assert np.array_equal(again.cv_results_["mean_test_score"], results["mean_test_score"])
 
 
-def test_the_search_can_be_cross_validated(sonar):
-    search = StackedSearchCV(pipeline(epochs=2), SPACE, n_iter=2, cv=2, random_state=0)
-    scores = cross_val_score(search, sonar.X, sonar.y, cv=stratified_folds())
-    assert ((scores > 0.4) & (scores <= 1)).all()
-
-
 def name_of(part):
     """Return the name of a check without its address: test workers compare the names."""
     while isinstance(part, functools.partial):
@@ -68,7 +56,7 @@ ESTIMATOR = StackedSearchCV(
     {DROPOUT: [0.0]},
     **{"n_iter": 1, "cv": 2, "random_state": 0, "n_jobs": 1},
 )
-CHECKS = estimator_checks_generator(ESTIMATOR, mark="skip")
+CHECKS = list(estimator_checks_generator(ESTIMATOR, mark="skip"))
 
 
 @pytest.mark.slow

@@ -1,23 +1,17 @@
 """A stack trains each copy as Keras would train it alone."""
 
 import copy
+import functools
 
 import numpy as np
 import pytest
 
 from experiments.foldstack import stack as stack_module
 from experiments.foldstack.network import build_network
-from experiments.foldstack.stack import (
-    Stack,
-    Unstackable,
-    blueprint,
-    dropout,
-    keras,
-    read_hyperparameters,
-    tf,
-)
+from experiments.foldstack.stack import Stack, Unstackable, blueprint, dropout, keras, tf
 
 L, SGD = keras.layers, keras.optimizers.SGD
+smoothed = functools.partial(keras.losses.BinaryCrossentropy, label_smoothing=0.1)
 META = {"n_features_in_": 60}
 CONTROL = {"max_norm": 3, "learning_rate": 0.1, "momentum": 0.9}
 HIDDEN = CONTROL | {"hidden_dropout": 0.2}
@@ -32,8 +26,8 @@ def everything_else():
         L.Dense(6, activation="tanh", use_bias=False, kernel_initializer="orthogonal"),
         L.Dense(5, bias_constraint="non_neg", bias_initializer="ones"),
         L.Activation("elu"),
-        L.Dense(1, activation="sigmoid"),
-        loss=keras.losses.BinaryCrossentropy(label_smoothing=0.1),
+        out(),
+        loss=smoothed(),
         optimizer=SGD(decay, momentum=0.9, nesterov=True),
     )
 
@@ -49,13 +43,16 @@ def random_data(rows, features=60):
     return X, y
 
 
+def set_precision(name):
+    keras.config.set_floatx(name)
+    keras.config.set_dtype_policy(name)
+
+
 @pytest.fixture
-def double_precision():
-    for precision in ("float64", "float32"):
-        keras.config.set_floatx(precision)
-        keras.config.set_dtype_policy(precision)
-        if precision == "float64":
-            yield
+def precision(request):
+    set_precision(request.param)
+    yield
+    set_precision("float32")
 
 
 def compiled(*layers, loss="binary_crossentropy", optimizer=None, **more):
@@ -64,20 +61,8 @@ def compiled(*layers, loss="binary_crossentropy", optimizer=None, **more):
     return network
 
 
-OUT = {"units": 1, "activation": "sigmoid"}
-SUMMED = keras.losses.MeanSquaredError(reduction="sum")
-
-
-def dense(**options):
-    return compiled(L.Dense(**OUT, **options))
-
-
-def after(layer):
-    return compiled(layer, L.Dense(**OUT))
-
-
-def fitted_by(**options):
-    return compiled(L.Dense(**OUT), **options)
+def out(**options):
+    return L.Dense(1, activation="sigmoid", **options)
 
 
 def trained(stack, X, y, rows, epochs, seed=0):
@@ -99,12 +84,12 @@ BUILDERS = {
         ("baseline", "float32", 10, 1e-4),
         ("control", "float32", 5, 1e-4),
     ],
+    indirect=["precision"],
 )
-def test_each_copy_trains_as_keras_fit_does(sonar, name, precision, epochs, tolerance, request):
+@pytest.mark.usefixtures("precision")
+def test_each_copy_trains_as_keras_fit_does(sonar, name, epochs, tolerance):
     """In double precision, too: training is chaotic where a relu switches, and at the control's
     learning rate float32 rounding grows to 0.1 within 20 epochs whoever trains."""
-    if precision == "float64":
-        request.getfixturevalue("double_precision")
     rows = [187, 188, 187]
     orders = [np.roll(np.arange(208), 50 * i)[:188] for i in range(3)]
     X, y = sonar.X[orders], (sonar.y == "R")[orders]
@@ -144,18 +129,15 @@ def test_an_epoch_visits_every_sample_once():
 
 def test_copies_with_different_hyperparameters_train_as_keras_fit_does(sonar):
     """Max-norms, learning rates and momenta are read from three different networks."""
-    networks = [
-        build_network(META, max_norm=max_norm, learning_rate=rate, momentum=momentum)
-        for max_norm, rate, momentum in ((0.5, 0.01, 0.9), (1, 0.05, 0.5), (3, 0.1, 0.0))
-    ]
+    names = ("max_norm", "learning_rate", "momentum")
+    values = ((0.5, 0.01, 0.9), (1, 0.05, 0.5), (3, 0.1, 0.0))
+    networks = [build_network(META, **dict(zip(names, each, strict=True))) for each in values]
     assert len({blueprint(network) for network in networks}) == 1
     X, y = np.stack([sonar.X] * 3), np.stack([sonar.y == "R"] * 3)
     stack = Stack(networks[1], 3, batch_size=208)  # one batch: no order to differ in
     start = stack.initial_weights(generators(3))
-    settings = [read_hyperparameters(network) for network in networks]
-    weights = stack.train(
-        start, X, y, [208] * 3, generators(3), epochs=20, hyperparameters=settings
-    )
+    options = {"hyperparameters": list(map(stack_module.read_hyperparameters, networks))}
+    weights = stack.train(start, X, y, [208] * 3, generators(3), epochs=20, **options)
     for i, network in enumerate(networks):
         network.set_weights([stacked[i] for stacked in start])
         network.fit(X[i], y[i], batch_size=208, epochs=20, shuffle=False, verbose=0)
@@ -166,13 +148,10 @@ def test_copies_with_different_hyperparameters_train_as_keras_fit_does(sonar):
 def test_each_copy_has_its_own_dropout_rate():
     X, _ = random_data([400] * 3)
     rates = [(0.001, 0.001), (0.5, 0.001), (0.001, 0.9)]
-    networks = [
-        build_network(META, visible_dropout=visible, hidden_dropout=hidden)
-        for visible, hidden in rates
-    ]
+    networks = [build_network(META, visible_dropout=v, hidden_dropout=h) for v, h in rates]
     stack = Stack(networks[0], 3, batch_size=16)
     weights = stack.initial_weights(generators(3))
-    of_each = [read_hyperparameters(network) for network in networks]
+    of_each = [stack_module.read_hyperparameters(network) for network in networks]
     assert [each.dropout for each in of_each] == [[v, h, h] for v, h in rates]
 
     def moved(hyperparameters):
@@ -185,28 +164,16 @@ def test_each_copy_has_its_own_dropout_rate():
 
 
 def test_networks_that_differ_in_anything_else_share_no_stack():
-    others = [
-        {},
-        {"hidden_units": (60,)},
-        {"hidden_units": (60, 31)},
-        {"hidden_dropout": 0.1},
-        {"visible_dropout": 0.1},
-        {"max_norm": 3},
-    ]
-    decays = [keras.optimizers.schedules.ExponentialDecay(rate, 10, 0.5) for rate in (0.1, 0.2)]
-    networks = [
-        *(build_network(META, **settings) for settings in others),
-        *(build_network({"n_features_in_": 61}), everything_else()),
-        *(
-            fitted_by(loss="mse"),
-            fitted_by(loss=keras.losses.BinaryCrossentropy(label_smoothing=0.2)),
-        ),
-        *(fitted_by(optimizer=SGD(rate)) for rate in decays),
-        fitted_by(optimizer=SGD(0.1, nesterov=True)),
-    ]
+    others = [{}, {"hidden_units": (60,)}, {"hidden_units": (60, 31)}, {"max_norm": 3}]
+    others += [{"visible_dropout": 0.1}, {"hidden_dropout": 0.1}]
+    optimizers = [SGD(keras.optimizers.schedules.ExponentialDecay(r, 10, 0.5)) for r in (0.1, 0.2)]
+    networks = [build_network(META, **settings) for settings in others]
+    networks += [build_network({"n_features_in_": 61}), everything_else()]
+    networks += [compiled(out(), loss=loss) for loss in ("mse", smoothed())]
+    networks += [compiled(out(), optimizer=o) for o in (*optimizers, SGD(0.1, nesterov=True))]
     assert len({blueprint(network) for network in networks}) == len(networks)
-    same = [compiled(L.Dense(**OUT, name="other"), optimizer=SGD(rate)) for rate in (0.1, 0.2)]
-    same.append(after(L.Dropout(0.0)))
+    same = [compiled(out(name="other"), optimizer=SGD(rate)) for rate in (0.1, 0.2)]
+    same.append(compiled(L.Dropout(0.0), out()))
     assert len({blueprint(network) for network in same}) == 1
 
 
@@ -264,14 +231,12 @@ def test_dropout_at_one_rate_equals_keras_dropout(rate):
 
 
 def test_dropout_masks_follow_the_seeds():
-    rows = [40, 40]
-    X, y = random_data(rows)
-    stack = Stack(build_network(META, **HIDDEN), 2, batch_size=16)
-    start = stack.initial_weights(generators(2))
-    first, again, other = (
-        stack.train(start, X, y, rows, generators(2, seed), epochs=2)[0].numpy()
-        for seed in (1, 1, 2)
-    )
+    X, y = random_data([40])
+    stack = Stack(build_network(META, **HIDDEN), 1, batch_size=16)
+    start = stack.initial_weights(generators(1))
+    drawn = [generators(1, seed) for seed in (1, 1, 2)]
+    trained = [stack.train(start, X, y, [40], seeds, epochs=2)[0].numpy() for seeds in drawn]
+    first, again, other = trained
     assert np.array_equal(first, again)
     assert not np.allclose(first, other)
 
@@ -316,21 +281,21 @@ def functional():
 @pytest.mark.parametrize(
     ("build", "part"),
     [
-        (lambda: after(L.BatchNormalization()), "BatchNormalization"),
-        (lambda: after(L.GaussianDropout(0.1)), "GaussianDropout"),
-        (lambda: after(L.Dropout(0.1, noise_shape=(1, 60))), "Dropout"),
-        (lambda: dense(kernel_regularizer="l2"), "kernel_regularizer"),
-        (lambda: dense(activity_regularizer="l2"), "activity_regularizer"),
-        (lambda: dense(trainable=False), "frozen"),
-        (lambda: dense(dtype="float16"), "precision 'float16'"),
-        (lambda: dense(kernel_constraint=keras.constraints.MinMaxNorm()), "MinMaxNorm"),
+        (lambda: compiled(L.BatchNormalization(), out()), "BatchNormalization"),
+        (lambda: compiled(L.GaussianDropout(0.1), out()), "GaussianDropout"),
+        (lambda: compiled(L.Dropout(0.1, noise_shape=(1, 60)), out()), "Dropout"),
+        (lambda: compiled(out(kernel_regularizer="l2")), "kernel_regularizer"),
+        (lambda: compiled(out(activity_regularizer="l2")), "activity_regularizer"),
+        (lambda: compiled(out(trainable=False)), "frozen"),
+        (lambda: compiled(out(dtype="float16")), "precision 'float16'"),
+        (lambda: compiled(out(kernel_constraint=keras.constraints.MinMaxNorm())), "MinMaxNorm"),
         (lambda: compiled(L.Dense(2)), "2 outputs"),
-        (lambda: fitted_by(optimizer=keras.optimizers.Adam()), "Adam"),
-        (lambda: fitted_by(optimizer=SGD(clipnorm=1.0)), "clipnorm"),
-        (lambda: fitted_by(optimizer=SGD(use_ema=True)), "use_ema"),
-        (lambda: fitted_by(loss=SUMMED), "reduction 'sum'"),
-        (lambda: fitted_by(loss=lambda y, p: keras.ops.mean((y - p) ** 2)), "one value per sample"),
-        (lambda: fitted_by(loss_weights=[2.0]), "weighted loss"),
+        (lambda: compiled(out(), optimizer=keras.optimizers.Adam()), "Adam"),
+        (lambda: compiled(out(), optimizer=SGD(clipnorm=1.0)), "clipnorm"),
+        (lambda: compiled(out(), optimizer=SGD(use_ema=True)), "use_ema"),
+        (lambda: compiled(out(), loss=keras.losses.MeanSquaredError("sum")), "reduction 'sum'"),
+        (lambda: compiled(out(), loss=lambda y, p: (y - p)[0, 0]), "one value per sample"),
+        (lambda: compiled(out(), loss_weights=[2.0]), "weighted loss"),
         (functional, "Functional"),
     ],
 )

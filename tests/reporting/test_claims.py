@@ -18,22 +18,21 @@ def make_pairs(verdicts, **columns):
     )
 
 
-def judge(baseline, visible, hidden, verdicts, lows=()):
+def judge(runs, verdicts, lows=()):
     """Judge arms with the given accuracies of single runs; pairs after the second are remedies."""
     arms = {}
-    for name, runs in {"baseline": baseline, "visible": visible, "hidden": hidden}.items():
-        folds = pd.DataFrame({"repeat": np.repeat(np.arange(len(runs)), 10)})
-        spread = np.tile([0.02, -0.02], 5 * len(runs))
-        arms[name] = folds.assign(accuracy=np.repeat(runs, 10) + spread, n_train=187, n_test=21)
+    for name, accuracies in zip(("baseline", "visible", "hidden"), runs, strict=True):
+        folds = pd.DataFrame({"repeat": np.repeat(np.arange(len(accuracies)), 10)})
+        spread = np.tile([0.02, -0.02], 5 * len(accuracies))
+        folds["accuracy"] = np.repeat(accuracies, 10) + spread
+        arms[name] = folds.assign(n_train=187, n_test=21)
     pairs = make_pairs(
         verdicts,
         family=["arms"] * 2 + ["remedies"] * len(lows),
         first=["visible", "hidden", "hidden, a", "hidden, b"][: len(verdicts)],
-        second="baseline",
         difference=[-1.0 if verdict == "worse" else 1.0 for verdict in verdicts],
-        dataset_p_holm=0.5,
         dataset_family_low=[0, 0, *lows],
-        new_data_family_low=-7.0,
+        **{"second": "baseline", "dataset_p_holm": 0.5, "new_data_family_low": -7.0},
     )
     claims = judge_claims(arms, pairs, store.read_published())
     assert list(claims) == list(TABLES["claims"].columns)
@@ -54,7 +53,7 @@ HIGH, LOW = [0.85, 0.87], [0.80, 0.82]
     ],
 )
 def test_claims_are_judged_by_their_rules(runs, verdicts, expected, misordered):
-    claims = judge(*(values * 15 for values in runs), verdicts)
+    claims = judge([values * 15 for values in runs], verdicts)
     level = "contradicted" if runs[0] is LOW else "reproduced"
     ranking = "reproduced" if misordered else UNDECIDED  # 0 of 30: up to 11%
     assert claims["dataset_verdict"].tolist() == [level, *expected, ranking]
@@ -74,7 +73,7 @@ def test_claims_are_judged_by_their_rules(runs, verdicts, expected, misordered):
     ],
 )
 def test_remedies_are_judged_by_their_rule(lows, verdicts, expected):
-    remedies = judge(*[[0.8, 0.9]] * 3, ["worse", "worse", *verdicts], lows).iloc[3]
+    remedies = judge([[0.8, 0.9]] * 3, ["worse", "worse", *verdicts], lows).iloc[3]
     assert remedies["dataset_verdict"] == expected
     assert remedies["new_data_verdict"] == UNDECIDED
     assert remedies["n_worse"] == verdicts.count("worse")

@@ -1,4 +1,4 @@
-"""The pages state what the tables hold, and show text from the data as it is."""
+"""Pages and figures show what the tables hold, and text from the data unchanged."""
 
 import json
 from html.parser import HTMLParser
@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from experiments import report
+from experiments import figures, report
 from experiments.harness import store
 from experiments.harness.errors import InputError
 from experiments.harness.schema import TABLES
-from experiments.reporting import findings, pages
+from experiments.reporting import findings, gallery, pages
 from tests.reporting.conftest import rewrite
 
 HOSTILE = "`<img src=x onerror=alert(1)>` | **a** [b](c:d) &lt; _e_ \x1b[31m\nf"
@@ -21,7 +21,7 @@ SHOWN = "`<img src=x onerror=alert(1)>` | **a** [b](c:d) &lt; _e_ [31m f"
 
 
 def text_of(page):
-    """The text that a reader sees, with single spaces."""
+    """Return the text that a reader sees, with single spaces."""
     parts = []
     reader = HTMLParser()
     reader.handle_data = parts.append
@@ -31,49 +31,46 @@ def text_of(page):
 
 
 @pytest.fixture(scope="module")
-def page(converted):
-    return pages.results_page(converted)
+def page(published):
+    return pages.results_page(published)
 
 
-def test_the_page_states_what_the_tables_hold_and_describes_every_column(converted, page):
-    for pair in pd.read_csv(converted / "comparison.csv").itertuples():
+def test_the_page_states_what_the_tables_hold_and_describes_every_column(published, page):
+    for pair in pd.read_csv(published / "comparison.csv").itertuples():
         assert f"{pair.first} − {pair.second} | {pair.difference:+.2f}" in page
-    claims, _ = findings.judge(converted)
+    claims, _ = findings.judge(published)
     assert len(claims) == 13
     for claim in claims.itertuples():
         assert f"{claim.low:.1f}" in page or f"{claim.low:.0f}%" in page
         assert f"*{claim.dataset_verdict}*" in page
-    summary = pd.read_csv(converted / "summary.csv")
+    summary = pd.read_csv(published / "summary.csv")
     for arm in summary.itertuples():
         assert f"**{arm.mean_accuracy:.2%}** ({arm.std_accuracy:.2%})" in page
-    for path in converted.glob("*.csv"):
+    for path in published.glob("*.csv"):
         assert f"`{path.name}`" in page
         for column, meaning in TABLES[path.stem].columns.items():
             assert f"| `{column}` | {meaning} |" in page
-    assert page.count("](figures/") == len(list((converted / "figures").glob("*.png")))
+    assert page.count("](figures/") == len(list((published / "figures").glob("*.png")))
 
 
-def test_committed_pages_are_those_of_the_committed_tables(committed):
-    results = committed / "results"
-    if "these_low" in pd.read_csv(results / "comparison.csv"):
-        pytest.skip("the committed tables still have their old column names")  # until regenerated
-    assert (results / "README.md").read_text() == pages.results_page(results)
+def test_committed_pages_are_those_of_the_committed_tables(committed, published, page):
+    assert (published / "README.md").read_text() == page
     readme = (committed / "README.md").read_text()
-    assert readme == pages.fill(readme, pages.readme_parts(results))
-    claims, _ = findings.judge(results)
-    assert (results / "claims.csv").read_text() == claims.to_csv(index=False)
+    assert readme == pages.fill(readme, pages.readme_parts(published))
+    claims, _ = findings.judge(published)
+    assert (published / "claims.csv").read_text() == claims.to_csv(index=False)
 
 
-def test_the_terminal_shows_the_sentences_of_the_page(converted, page):
-    lines = pages.tuning_summary(converted) + pages.dropout_modes_summary(converted)
+def test_the_terminal_shows_the_sentences_of_the_page(published, page):
+    lines = pages.tuning_summary(published) + pages.dropout_modes_summary(published)
     assert len(lines) == 12
     assert all(f"- {line}\n" in page.replace("*", "") for line in lines)
-    first, *others = pages.tips_summary(converted)
+    first, *others = pages.tips_summary(published)
     assert len(others) == 8
     assert first.startswith("Tip 1: Dropout of 20% to 50% helps: too close to call on this dataset")
 
 
-def test_other_datasets_have_no_claims(results):
+def test_other_datasets_have_no_claims_and_a_page_needs_one_arm(results):
     for path in results.glob("*.json"):
         metadata = json.loads(path.read_text())
         if "data" in metadata:
@@ -83,9 +80,6 @@ def test_other_datasets_have_no_claims(results):
     for absent in ("Answers", "(Keras 1)", "a slight drop", "cylinder", "claims.csv"):
         assert absent not in page
     assert set(pages.readme_parts(results)) == {"accuracy", "speed"}
-
-
-def test_a_page_needs_one_arm(results):
     for path in {*results.glob("*.csv")} - {results / "control.csv"}:
         path.unlink()
     assert "- Arms: 30 repeats" in pages.results_page(results)
@@ -94,7 +88,7 @@ def test_a_page_needs_one_arm(results):
         pages.results_page(results)
 
 
-def test_text_from_the_data_is_shown_as_it_is(results):
+def test_text_from_the_data_is_escaped(results):
     data = store.read_metadata(results, "baseline")["data"] | {"file": HOSTILE}
     rewrite(results, "baseline", data=data)
     comparison = pd.read_csv(results / "comparison.csv")
@@ -117,7 +111,7 @@ def test_text_from_the_data_is_shown_as_it_is(results):
 
 
 @given(st.text() | st.text("`*_[]()<>&|~#!-+.:/\\ \n\"'aw1"))
-def test_any_text_is_shown_as_it_is(text):
+def test_any_text_is_escaped(text):
     page = "| a |\n|---|\n| x {{ t }} y {{ t|code }} z {{ t|em }} |\n\nx {{ t }} y {{ t|code }} z\n"
     shown = text_of(pages._markdown().from_string(page).render(t=text))
     t = pages.printable(text).strip()
@@ -131,9 +125,7 @@ def test_markers_are_filled_and_must_exist():
         pages.fill(page, {"y": ""})
 
 
-def test_the_report_writes_claims_and_page_from_one_dataset_and_overwrites_only_its_own(
-    results, capsys
-):
+def test_the_report_replaces_only_its_own_page(results, capsys):
     page = results / "README.md"
     for _ in range(2):
         report.write_report(results)
@@ -144,6 +136,21 @@ def test_the_report_writes_claims_and_page_from_one_dataset_and_overwrites_only_
     with pytest.raises(InputError, match="is not a generated page"):
         report.write_report(results)
     assert page.read_text() == "mine"
-    rewrite(results, "tips", data=store.read_metadata(results, "tips")["data"] | {"sha256": "0"})
-    with pytest.raises(InputError, match="are of different datasets"):
-        report.write_report(results)
+
+
+def test_figures_are_drawn_for_all_tables_and_the_same_every_time(results, capsys):
+    names = {path.name for path in (results / "figures").iterdir()}
+    drawings = []
+    for _ in range(2):
+        figures.draw_figures(results)
+        assert capsys.readouterr().out.count("written:") == 11
+        drawings.append({name: (results / "figures" / name).read_bytes() for name in names})
+    assert len(names) == 22
+    assert drawings[0] == drawings[1]
+
+
+def test_a_figure_for_every_tip_has_a_line_for_each_value(published):
+    drawn = gallery.draw_tips(store.read_table(published, "tips"))
+    assert sorted(drawn) == [f"tip{number}" for number in range(1, 6)]
+    lines = [len(figure.axes[0].containers) for _, figure in sorted(drawn.items())]
+    assert lines == [3, 3, 1, 4, 1]

@@ -7,27 +7,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import baseline, compare, figures, hidden, remedies, report, visible
+from experiments import compare
 from experiments.harness import store
 from experiments.harness.errors import InputError
 from experiments.harness.paired import SHARED, check_comparable, compare_tables
 from experiments.harness.schema import ARMS
+from tests.commands import run, run_and_fail
 from tests.conftest import SONAR
 
-TOY = ["--folds=3", "--repeats=2", "--epochs=2", "--jobs=1", f"--data={SONAR}"]
+TOY = {"folds": 3, "epochs": 2}
 
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
     """All of `make all` at toy size; one arm is left for the comparison to run."""
     folder = tmp_path_factory.mktemp("results")
-    options = [*TOY, f"--results={folder}"]
-    for script in (baseline, visible, hidden):
-        script.main([*options, "--curves"])
-    remedies.main(options)
-    compare.main(options)
-    figures.main([f"--results={folder}"])
-    report.main([f"--results={folder}"])
+    for arm in ("baseline", "visible", "hidden"):
+        run(arm, folder, curves=True, **TOY)
+    for command in ("remedies", "compare"):
+        run(command, folder, **TOY)
+    for command in ("figures", "report"):
+        run(command, folder)
     return folder
 
 
@@ -89,13 +89,10 @@ def test_compare_takes_its_options_from_the_existing_arms(copy):
 
 def test_an_outdated_comparison_is_not_published_and_an_impossible_one_not_written(copy, capsys):
     before = {name: (copy / name).read_bytes() for name in ("README.md", "comparison.csv")}
-    visible.main([*TOY, "--seed=8", f"--results={copy}"])
-    outdated = "another visible.csv; compare again"
-    for script, message in ((figures, outdated), (report, outdated), (compare, "in the splits")):
-        with pytest.raises(SystemExit) as caught:
-            script.main([f"--results={copy}", *(TOY if script is compare else ())])
-        assert caught.value.code == 2
-        assert message in capsys.readouterr().err
+    run("visible", copy, seed=8, **TOY)
+    for command in ("figures", "report"):
+        assert "another visible.csv; compare again" in run_and_fail(capsys, command, copy)[1]
+    assert "in the splits" in run_and_fail(capsys, "compare", copy, **TOY)[1]
     assert before == {name: (copy / name).read_bytes() for name in before}
 
 
@@ -107,7 +104,7 @@ def test_curves_follow_the_table_they_belong_to(copy):
     last = curves[(curves["experiment"] == "hidden") & (curves["epoch"] == 2)].iloc[0]
     assert last["accuracy"] == pytest.approx(networks["accuracy"].mean())
     assert last["log_loss_high"] == pytest.approx(networks["log_loss"].quantile(0.9))
-    hidden.main([*TOY, f"--results={copy}"])
+    run("hidden", copy, **TOY)
     assert set(pd.read_csv(copy / "curves.csv")["experiment"]) == {"baseline", "visible"}
     assert not (copy / "hidden-curves.csv").exists()
 

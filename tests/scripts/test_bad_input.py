@@ -1,7 +1,6 @@
 """User errors are reported on one line with exit status 2; no file is written or lost."""
 
 import json
-import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -11,9 +10,8 @@ import pytest
 from experiments.harness.runner import Run
 from experiments.harness.schema import ARMS
 from tests.commands import READERS, SCRIPTS, run, run_and_fail
-from tests.conftest import POSIX_ONLY, SAVES, SONAR, contents
+from tests.conftest import SONAR, contents
 
-pytestmark = SAVES
 SONAR_IS = f"--data={SONAR}"
 CORRUPT = "is not a model saved by `make tune`, or is corrupt"
 
@@ -48,28 +46,12 @@ def refused(made, tmp_path, capsys):
     return check
 
 
-# test_dataset.py has all that can be wrong with a table.
-TABLES = [
-    (b"", "is empty"),
-    (b"\x89PNG\r\n\x1a\n\x00\xff", "is not a text file"),
-    (b"1,2,R\n3,\0,M\n", "line 2"),
-    (b"1,2,R\n3,M\n", "line 2: 2 columns, where line 1 has 3"),
-    (b"1,2,R\n3,?,M\n", "line 2, column 2: missing value '?'"),
-    (b"1,2,R\n3,-inf,M\n", "line 2, column 2: '-inf' is not a finite number"),
-    (b"1,2,R\n3,low,M\n", "line 2, column 2: 'low' is not a number"),
-    (b"1,2,R\n3,4,M\n" * 2 + b"5,6,Q\n", "two classes are needed, 'column 3' has 3"),
-    (b"1,2,R\n" * 8 + b"3,4,M\n", "class 'M' has 1 rows, fewer than the"),
-]
-
-
 @pytest.mark.parametrize("command", READERS)
 def test_bad_tables(refused, made, tmp_path, command):
-    number = 0 if command in ("predict", "verify") else READERS.index(command)
-    table, says = TABLES[number % len(TABLES)]
-    path = tmp_path / "table.csv"
-    path.write_bytes(table)
+    """test_dataset.py has all that can be wrong with a table."""
+    (tmp_path / "table.csv").write_text("")
     model = [f"--model={made / 'tuned.keras'}"] if command == "predict" else []
-    refused(command, f"--data={path}", *model, says=says)
+    refused(command, "--data={here}/table.csv", *model, says="table.csv is empty")
     refused(command, "--data=nowhere.csv", *model, says="cannot read nowhere.csv: No such file")
 
 
@@ -78,28 +60,21 @@ def test_unknown_options(refused, command):
     refused(command, "--repeat=3", says="unrecognized arguments: --repeat=3; see --help")
 
 
-@POSIX_ONLY
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="these files are Linux'")
 @pytest.mark.parametrize(
-    ("command", "options", "says"),
+    ("command", "option", "says"),
     [
-        ("visible", ["--data=/dev/zero"], "/dev/zero is not a file"),
-        ("baseline", ["--data=/proc/self/mem"], "cannot read /proc/self/mem: Input/output"),
-        ("tune", ["--data=/proc/self/mem"], "cannot read /proc/self/mem: Input/output"),
-        ("tune", [SONAR_IS, "--results=/proc/nowhere"], "cannot write results to /proc/nowhere"),
-        ("baseline", ["--data={here}/locked.csv"], "Permission denied"),
+        ("visible", "--data=/dev/zero", "/dev/zero is not a file"),
+        ("baseline", "--data=/proc/self/mem", "cannot read /proc/self/mem: Input/output"),
+        ("tune", "--data=/proc/self/mem", "cannot read /proc/self/mem: Input/output"),
+        ("tune", "--results=/proc/nowhere", "cannot write results to /proc/nowhere"),
     ],
 )
-def test_files_that_cannot_be_used(refused, tmp_path, command, options, says):
-    if "/proc" in options[-1] and not Path("/proc/self/mem").exists():
-        pytest.skip("there is no /proc")
-    (tmp_path / "locked.csv").write_text("1,R\n")
-    if "locked" in options[0]:
-        (tmp_path / "locked.csv").chmod(0)
-        if os.geteuid() == 0:
-            pytest.skip("root may read everything")
-    refused(command, *options, says=says)
+def test_files_that_cannot_be_used(refused, command, option, says):
+    refused(command, SONAR_IS, option, says=says)
 
 
+WRONG_TABLE = ["--model={here}/results/tuned.keras", "--data={here}/results/baseline.csv"]
 # test_settings.py has all that can be wrong with a single option.
 OPTIONS = [
     ("baseline", ["--data={here}"], "Is a directory"),
@@ -107,7 +82,6 @@ OPTIONS = [
     ("baseline", ["--engine=scikit-learn", "--curves"], "--curves needs --engine stacked"),
     ("baseline", ["--engine=scikit-learn", "--scheduler=tcp://x:1"], "--scheduler needs"),
     ("visible", ["--results=", SONAR_IS], "results would be mixed up with the project's own"),
-    ("visible", ["--target=" + "9" * 5000, SONAR_IS], "has no column"),
     ("visible", ["--target=metal", SONAR_IS], "has no column 'metal'"),
     ("hidden", ["--target=62", SONAR_IS], "has no column '62': its 61 columns are"),
     ("baseline", [SONAR_IS, "--results={here}/results/baseline.csv"], "cannot write results to"),
@@ -120,27 +94,15 @@ OPTIONS = [
     ("verify", ["--only=compare"], "compare can be verified only together with the arms"),
     ("tune", ["--inner-folds=90", SONAR_IS], "too few for 90 inner folds in each of 10"),
     ("tune", ["--space=nowhere.toml"], "cannot read nowhere.toml"),
-    ("tune", [SONAR_IS, "--space=nowhere.toml", "--results={here}/new"], "cannot read"),
     ("predict", ["--model=nowhere.keras", SONAR_IS], "cannot read nowhere.keras"),
     ("predict", ["--model={here}", SONAR_IS], "Is a directory"),
+    ("predict", WRONG_TABLE, "has 10 columns, the network was trained on 60"),
+    ("predict", [*WRONG_TABLE, "--results={here}/new/er"], "has 10 columns, the network was"),
+    ("baseline", ["--scheduler=nowhere", SONAR_IS], "like tcp://host:8786, got 'nowhere'"),
+    ("baseline", ["--scheduler=tcp://:8786", SONAR_IS], "like tcp://host:8786, got 'tcp://:8786'"),
+    ("baseline", ["--scheduler=nowhere://x", SONAR_IS], "like tcp://host:8786, got 'nowhere://x'"),
     ("compare", [SONAR_IS, "--repeats=3"], "baseline.csv has repeats 2, not 3"),
     ("compare", [SONAR_IS, "--repeats=1", "--results={here}/new"], "needs at least 2 repeats"),
-]
-OPTIONS += [
-    (
-        "baseline",
-        [f"--scheduler={address}", SONAR_IS],
-        f"must be like tcp://host:8786, got '{address}'",
-    )
-    for address in ("nowhere", "tcp://:8786", "nowhere://x")
-]
-OPTIONS += [
-    (
-        "predict",
-        ["--model={here}/results/tuned.keras", "--data={here}/results/baseline.csv", *results],
-        "has 10 columns, the network was trained on 60",
-    )
-    for results in ([], ["--results={here}/new/er"])
 ]
 
 
@@ -153,20 +115,15 @@ def test_bad_options(refused, command, options, says):
 SPACES = [
     ("", "has no parameters"),
     ("a = ", "Invalid value"),
-    ("\x00", "space.toml"),
     ("mlp__model__hidden_dropout = 0.2", "needs a list of values"),
-    ("mlp__model__hidden_dropout = []", "needs a list of values"),
     ("mlp__model__hidden_dropout = {low = 0.1}", "needs a list of values"),
     ("mlp__model__hidden_dropout = {low = 0.5, high = 0.1}", "needs a list of values"),
     ("mlp__model__learning_rate = {low = 0, high = 1, log = true}", "needs a list of values"),
     ("mlp__model__max_norm = {low = 1, high = 2, log = 'false'}", "needs a list of values"),
     ("mlp__model__droput = [0.2]", "mlp__model__droput = 0.2"),
-    ("dropout = [0.2]", "dropout = 0.2"),
     ("mlp__model__hidden_dropout = [1.5]", "mlp__model__hidden_dropout = 1.5"),
-    ("mlp__model__max_norm = ['three']", "mlp__model__max_norm = 'three'"),
     ("mlp__model__hidden_units = [[60, -3]]", "mlp__model__hidden_units = (60, -3)"),
     ("mlp__model__hidden_units = [60]", "mlp__model__hidden_units = 60"),
-    ("mlp__model__learning_rate = [nan]", "mlp__model__learning_rate = nan"),
     ("mlp__epochs = [0]", "mlp__epochs = 0"),
     ("mlp__epochs = [" + "9" * 5000 + "]", "space.toml: "),
     ("mlp__batch_size = ['all']", "mlp__batch_size = 'all'"),
@@ -177,7 +134,6 @@ SPACES = [
     ("mlp__model__hidden_units = [[]]\nmlp__random_state = [1, 2]", "mlp__random_state"),
     ("standardize = ['passthrough']", "standardize cannot be searched: it is a whole step"),
     ("standardize__with_mean = ['maybe']", "standardize__with_mean = 'maybe'"),
-    ("standardize__copies = [true]", "standardize__copies = True"),
 ]
 
 
@@ -207,14 +163,13 @@ def with_changed(**changes):
 
 OTHER_DATA = {"file": "other.csv", "rows": 9, "sha256": "0"}
 BROKEN = [
-    ("compare", "baseline.csv", cut, "baseline.csv"),
     ("compare", "visible.csv", without_last_row, "is not the table that visible.json describes"),
     ("compare", "hidden.csv", b"", "hidden.csv: No columns"),
+    ("compare", "hidden.csv", lambda c: c.partition(b"\n")[0], "hidden.csv: it has no rows"),
     ("compare", "hidden.csv", b"\xff\xfe\x00", "hidden.csv"),
     ("compare", "hidden.csv", lambda c: c.replace(b"0.", b"high", 9), "has accuracy"),
     ("compare", "hidden.json", with_changed(versions=None), "not have the key 'versions'"),
     ("compare", "control.csv", b"a,b\n1,2\n", "has no column 'experiment'"),
-    ("compare", "control.json", cut, "control.json"),
     ("compare", "control.json", b"{}", "it is not the metadata of a table"),
     ("compare", "control.json", None, "control.json: No such file"),
     ("hidden", "visible.csv", without_last_row, "is not the table that visible.json describes"),
@@ -235,10 +190,8 @@ BROKEN = [
     ("report", "tuned.json", with_changed(data=OTHER_DATA), "are of different datasets"),
     ("figures", "hidden.csv", cut, "hidden.csv"),
     ("figures", "hidden.json", with_changed(data="sonar"), "its data cannot be 'sonar'"),
-    ("figures", "curves.csv", cut, "curves.csv"),
     ("figures", "tuning.csv", without_last_row, "is not the table that tuning.json describes"),
     ("verify", "control.json", b"[" * 100_000, "control.json"),
-    ("verify", "visible.json", cut, "visible.json"),
     ("verify", "tuned.csv", without_last_row, "is not the table that tuned.json describes"),
     ("predict", "tuned.keras", cut, CORRUPT),
     ("predict", "tuned.keras", b"", CORRUPT),
@@ -305,9 +258,10 @@ def test_tables_of_other_data_are_not_compared(refused, tmp_path, command, says)
 @pytest.mark.parametrize("command", ["baseline", "tune"])
 def test_a_full_disk(made, tmp_path, capsys, monkeypatch, command):
     def full(_):
-        raise OSError(28, os.strerror(28))
+        raise OSError(28, "No space left on device")
 
     folder = shutil.copytree(made, tmp_path / "results")
     monkeypatch.setattr("experiments.harness.files.os.fsync", full)
-    assert "No space left on device" in run_and_fail(capsys, command, folder)[1]
+    _, error = run_and_fail(capsys, command, folder)
+    assert error == f"{command}: cannot write results to {folder}: No space left on device\n"
     assert contents(folder) == contents(made)

@@ -13,20 +13,17 @@ import pytest
 from experiments.foldstack import cluster
 from experiments.harness.cluster import dask_cluster
 from experiments.harness.errors import InputError
-from tests.commands import arguments, run, run_and_fail
+from tests.commands import run, run_and_fail, start
 from tests.conftest import POSIX_ONLY, REPOSITORY, contents
 
+Client = pytest.importorskip("distributed").Client
 pytestmark = [pytest.mark.slow, POSIX_ONLY]
 
 
 def dask(*options, folder=REPOSITORY):
-    return subprocess.Popen(
-        [sys.executable, "-m", "dask", *options, "--no-dashboard"],
-        cwd=folder,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = [sys.executable, "-m", "dask", *options, "--no-dashboard"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, cwd=folder, start_new_session=True, **quiet)
 
 
 def start_scheduler():
@@ -41,8 +38,6 @@ def start_worker(address, **options):
 
 
 def wait_for_workers(address, number):
-    from distributed import Client
-
     with Client(address, timeout=30, set_as_default=False) as client:
         client.wait_for_workers(number, timeout=60)
 
@@ -98,17 +93,8 @@ def test_the_bytes_are_the_same_even_if_workers_are_killed(workers, tmp_path, mo
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_scheduler_dies(workers, tmp_path):
-    from distributed import Client
-
     address, _, scheduler = workers
-    options = arguments("baseline", epochs=3000, repeats=30, scheduler=address, results=tmp_path)
-    running = subprocess.Popen(
-        [sys.executable, "-m", "experiments.baseline", *options],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    running = start("baseline", tmp_path, epochs=3000, repeats=30, scheduler=address)
     with Client(address, set_as_default=False) as client:
         while running.poll() is None and not any(client.processing().values()):
             time.sleep(0.1)
@@ -119,7 +105,6 @@ def test_the_scheduler_dies(workers, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation")
 def test_tuning_on_a_cluster_writes_the_same_bytes(workers, tmp_path):
     run("tune", tmp_path / "cluster", scheduler=workers[0])
     run("tune", tmp_path / "here")

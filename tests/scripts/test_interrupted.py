@@ -15,18 +15,12 @@ import pytest
 
 from experiments.harness import files, store
 from experiments.harness.schema import ARMS
-from tests.commands import arguments
+from tests.commands import start
 from tests.conftest import POSIX_ONLY, REPOSITORY, SONAR, contents
 
 pytestmark = [pytest.mark.slow, POSIX_ONLY]
 KILLS = 50
-PIPES = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": REPOSITORY}
-
-
-def start(folder, **options):
-    options = arguments("baseline", results=folder, **{"repeats": 1, "epochs": 2} | options)
-    command = [sys.executable, "-m", "experiments.baseline", *options]
-    return subprocess.Popen(command, start_new_session=True, **PIPES)
+TOY = {"repeats": 1, "epochs": 2}
 
 
 def side_by_side(function, numbers):
@@ -48,7 +42,7 @@ def generations(tmp_path_factory):
     folders = [tmp_path_factory.mktemp(name) for name in ("old", "new")]
     started = time.perf_counter()
     for folder, seed in zip(folders, (7, 8), strict=True):
-        assert start(folder, seed=seed).communicate()[1] == ""
+        assert start("baseline", folder, seed=seed, **TOY).communicate()[1] == ""
     return *folders, (time.perf_counter() - started) / 2
 
 
@@ -80,7 +74,7 @@ def test_killed_at_any_moment(generations, tmp_path):
         """Return False if the run was done before it could be killed."""
         folder = tmp_path / str(number)
         shutil.copytree(old, folder, dirs_exist_ok=True)
-        process = start(folder, seed=8)
+        process = start("baseline", folder, seed=8, **TOY)
         time.sleep(generator.uniform(0, seconds))
         by = generator.choice([signal.SIGKILL, signal.SIGTERM])
         process.send_signal(by)
@@ -90,7 +84,8 @@ def test_killed_at_any_moment(generations, tmp_path):
         return process.returncode == -by
 
     assert all(side_by_side(kill, range(KILLS)))
-    assert start(tmp_path / "0", seed=8).communicate()[1] == ""  # the next run succeeds
+    following = start("baseline", tmp_path / "0", seed=8, **TOY)
+    assert following.communicate()[1] == ""
     assert contents(tmp_path / "0", "*.csv") == contents(new, "*.csv")
 
 
@@ -114,7 +109,8 @@ def test_killed_while_it_writes(generations, tmp_path):
     shutil.copytree(old, tmp_path, dirs_exist_ok=True)
     cut, found = set(), set()
     for number in range(5 * KILLS):
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path, old, new], **PIPES)
+        command = [sys.executable, "-c", WRITER, tmp_path, old, new]
+        writer = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE)
         cycle = float(writer.stdout.readline())
         time.sleep(random.Random(number).uniform(0, 4 * cycle))
         writer.kill()
@@ -135,7 +131,7 @@ def test_interrupted_at_any_moment(generations, tmp_path, engine):
     longest = generations[-1] * (1 if engine == "stacked" else 2.5)
 
     def interrupt(number):
-        process = start(tmp_path / str(number), engine=engine, jobs=2, seed=8)
+        process = start("baseline", tmp_path / str(number), engine=engine, jobs=2, seed=8, **TOY)
         time.sleep(0.06 if number == 0 else random.Random(number).uniform(0.15, longest))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)
@@ -145,10 +141,8 @@ def test_interrupted_at_any_moment(generations, tmp_path, engine):
     for (out, err), status in outcomes:
         if status:
             assert (status, out) == (130, "")
-            assert err in (
-                "baseline: interrupted; nothing was written\n",
-                "baseline: interrupted; what was written before is whole\n",
-            )
+            written = ("nothing was written", "what was written before is whole")
+            assert err in [f"baseline: interrupted; {text}\n" for text in written]
         else:
             assert (err, len(out.splitlines())) == ("", 3)
     assert sum(status == 130 for _, status in outcomes) >= 4
@@ -156,14 +150,12 @@ def test_interrupted_at_any_moment(generations, tmp_path, engine):
 
 def test_all_arms_and_the_same_one_at_once(tmp_path):
     """`make -j4`, and two more runs of an arm at the same time, into the same folder."""
-    twins = [start(tmp_path) for _ in range(2)]
+    twins = [start("baseline", tmp_path, **TOY) for _ in range(2)]
     variables = ["FOLDS=2", "REPEATS=1", "EPOCHS=2", "JOBS=1", f"DATA={SONAR}"]
     variables += [f"RUN={sys.executable} -m", f"RESULTS={tmp_path}"]
-    made = subprocess.run(
-        ["make", "--no-print-directory", "-j4", "--old-file=.venv/installed", *ARMS, *variables],
-        env=os.environ | {"MAKEFLAGS": ""},
-        **PIPES,
-    )
+    command = ["make", "--no-print-directory", "-j4", "--old-file=.venv/installed"]
+    options = {"env": os.environ | {"MAKEFLAGS": ""}, "cwd": REPOSITORY, "text": True}
+    made = subprocess.run([*command, *ARMS, *variables], capture_output=True, **options)
     assert [twin.communicate()[1] for twin in twins] == ["", ""]
     assert (made.returncode, made.stderr) == (0, "")
     assert made.stdout.count("written: ") == 4
@@ -173,7 +165,7 @@ def test_all_arms_and_the_same_one_at_once(tmp_path):
     assert summary["experiment"].tolist() == list(ARMS)
     means = [arms[name]["accuracy"].mean() for name in ARMS]
     assert summary["mean_accuracy"].tolist() == pytest.approx(means, abs=0)
-    assert start(tmp_path / "alone").communicate()[1] == ""
+    assert start("baseline", tmp_path / "alone", **TOY).communicate()[1] == ""
     alone = (tmp_path / "alone" / "baseline.csv").read_bytes()
     assert (tmp_path / "baseline.csv").read_bytes() == alone
     assert {path.name for path in tmp_path.glob(".*")} == {files.LOCK}

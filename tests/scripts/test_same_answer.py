@@ -7,9 +7,9 @@ import pytest
 from experiments import tips
 from experiments.harness.schema import ARMS, TABLES
 from tests.commands import run
-from tests.conftest import SAVES, SONAR, contents
+from tests.conftest import SONAR, contents
 
-pytestmark = [pytest.mark.slow, SAVES]
+pytestmark = pytest.mark.slow
 TIMED_OR_VALIDATING = {"benchmark", "validation", "validation-search"}
 
 

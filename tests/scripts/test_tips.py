@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from experiments import tip_settings, tips
-from experiments.arms import CONTROL
+from experiments.arms import CONTROL, HIDDEN
 from experiments.foldstack.network import build_network
 from experiments.harness.layer_modes import tutorial_outputs
 from experiments.harness.runner import Run
@@ -81,18 +81,10 @@ def test_the_settings_of_every_tip():
     every = [setting for rows in tips.TIPS.values() for _, setting in rows]
     for _, _, pairs in tips.CLAIMS.values():
         assert all(setting in every for pair in pairs for setting in pair)
-    wide = build_network({"n_features_in_": 60}, **tip_settings.with_width(2, 0.5))
-    assert [layer.units for layer in wide.layers if hasattr(layer, "units")] == [120, 60, 1]
-    assert [layer.rate for layer in wide.layers if hasattr(layer, "rate")] == [0.5, 0.5]
-    decaying = build_network(
-        {"n_features_in_": 60, "X_shape_": (187, 60)},
-        {"epochs": 300, "batch_size": 16},
-        **tip_settings.with_schedule(0.1, 0.95, 0.1),
-    )
-    schedule = decaying.optimizer._learning_rate
-    assert float(schedule(0)) == pytest.approx(0.1)
-    assert float(schedule(300 * 12)) == pytest.approx(0.01)
-    assert decaying.optimizer.momentum == 0.95
+    wide = {"hidden_units": (120, 60), "hidden_dropout": 0.5}
+    assert tip_settings.with_width(2, 0.5) == CONTROL | wide
+    schedule = {"learning_rate": 0.05, "momentum": 0.95, "learning_rate_decay": 0.1}
+    assert tip_settings.with_schedule(0.05, 0.95, 0.1) == HIDDEN | schedule
 
 
 def test_observations_of_dropout(tmp_path):

@@ -13,9 +13,7 @@ from experiments.harness.space import SPACE, describe_space, format_space, read_
 from experiments.harness.store import json_round_trip
 from experiments.reporting.plots import plot_chosen
 from tests.commands import run, run_and_fail
-from tests.conftest import SAVES
 
-pytestmark = SAVES
 TOY = {"folds": 3, "candidates": 3, "epochs": 5, "jobs": 2, "target": "bought"}
 
 
