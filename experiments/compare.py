@@ -24,7 +24,7 @@ from experiments.harness.context import score_references
 from experiments.harness.errors import InputError
 from experiments.harness.files import locked
 from experiments.harness.paired import check_comparable, compare_pairs
-from experiments.harness.runner import Run, check_arm, cross_validate_arm, run
+from experiments.harness.runner import Run, check_arm, cross_validate_arm, script
 from experiments.harness.settings import COMMANDS
 
 PAIRS = {
@@ -38,11 +38,6 @@ PAIRS = {
     "context": [(arm, "svc") for arm in ("baseline", "visible", "hidden", "control")],
 }
 SHARED_OPTIONS = ("repeats", "folds", "epochs", "seed", "engine")
-
-
-def main(argv=None):
-    """Compare the arms."""
-    run("compare", __doc__, compare_arms, argv, check=adopt_options)
 
 
 def adopt_options(this):
@@ -89,7 +84,8 @@ def write_comparison(this):
     metadata = {name: store.read_metadata(this.results, name) for name in ARMS}
     check_comparable(metadata)
     check_dataset(this, metadata["baseline"])
-    context = score_references(this.data.X, this.data.y, this.splits, n_folds=this.options.folds)
+    columns = this.fold_columns()
+    context = score_references(this.data.X, this.data.y, this.splits, columns)
     tables = arms | dict(list(context.groupby("experiment")))
     families = [
         compare_pairs(tables, pairs).assign(family=family) for family, pairs in PAIRS.items()
@@ -126,6 +122,8 @@ def compare_remedies(remedies, arms):
         for other, family in (("baseline", "remedies"), ("hidden", "remedies on hidden"))
     ]
 
+
+main = script("compare", __doc__, compare_arms, check=adopt_options)
 
 if __name__ == "__main__":
     main()

@@ -26,7 +26,7 @@ from experiments import foldstack
 from experiments.arms import ARMS
 from experiments.foldstack.comparison import holm, t_interval
 from experiments.harness.errors import InputError
-from experiments.harness.runner import run
+from experiments.harness.runner import script
 
 STACKED_SEEDS = 10
 GRID = {
@@ -34,11 +34,6 @@ GRID = {
     "mlp__model__learning_rate": [0.01],
     "mlp__model__momentum": [0.9],
 }
-
-
-def main(argv=None):
-    """Compare the stacked engine and search with scikit-learn's."""
-    run("validate", __doc__, validate, argv, check=check_folds)
 
 
 def check_folds(this):
@@ -117,6 +112,8 @@ def compare_means(label, accuracy):
     )
     return row | {"difference": difference.mean(), "standard_error": error}
 
+
+main = script("validate", __doc__, validate, check=check_folds)
 
 if __name__ == "__main__":
     main()

@@ -16,16 +16,10 @@ An interrupted run continues where it stopped when it is started again.
 import pandas as pd
 
 from experiments.harness.paired import compare_pairs
-from experiments.harness.runner import run
+from experiments.harness.runner import script
 from experiments.reporting.claims import flag_untrained
 from experiments.reporting.pages import tips_summary
 from experiments.tip_settings import CLAIMS, TIPS
-
-
-def main(argv=None):
-    """Sweep the settings of every tip."""
-    interrupted = "finished settings are kept; run it again to continue"
-    run("tips", __doc__, sweep_tips, argv, interrupted=interrupted)
 
 
 def sweep_tips(this):
@@ -57,9 +51,7 @@ def sweep_tips(this):
     tips = factors.join(by_setting, on="setting")
     path = this.write({"tips-comparison": comparison, "tips": tips}, settings=settings)
 
-    for line in tips_summary(this.results):
-        print(line)
-    print(f"  written:   {path}")
+    print(*tips_summary(this.results), f"  written:   {path}", sep="\n")
 
 
 def summarise_settings(folds):
@@ -84,6 +76,9 @@ def summarise_settings(folds):
         }
     )
 
+
+INTERRUPTED = "finished settings are kept; run it again to continue"
+main = script("tips", __doc__, sweep_tips, interrupted=INTERRUPTED)
 
 if __name__ == "__main__":
     main()

@@ -3,10 +3,9 @@
 Nested cross-validation. In each outer fold, inner folds choose among candidates drawn at random
 from a space of dropout rates, learning rates, momenta, max-norms and widths; a third of them
 have no dropout. The chosen candidate is trained on the outer fold's training rows and scored on
-its held-out rows, which no choice has seen, so the reported accuracy is that of the whole
-procedure. The untuned baseline, the best candidate with dropout and the best without are scored
-on the same folds. Finally the candidates are compared on all rows; the best is trained on all of
-them and saved as a network.
+its held-out rows, which no choice has seen. The untuned baseline, the best candidate with
+dropout and the best without are scored on the same folds. Finally the candidates are compared on
+all rows; the best is trained on all of them and saved as a network.
 
     $ make tune DATA=mine.csv
     Tuned: 87.0% on held-out rows, 10 outer folds, 30 candidates.
@@ -22,17 +21,10 @@ import numpy as np
 import pandas as pd
 
 from experiments import foldstack
+from experiments.harness import space
 from experiments.harness.errors import InputError
 from experiments.harness.files import locked
-from experiments.harness.runner import run
-from experiments.harness.space import (
-    NO_DROPOUT,
-    SPACE,
-    by_dropout,
-    describe_space,
-    read_space,
-    short_names,
-)
+from experiments.harness.runner import script
 from experiments.reporting.pages import tuning_summary
 
 INNER = {  # column: key of the scores over the inner folds
@@ -43,15 +35,10 @@ INNER = {  # column: key of the scores over the inner folds
 }
 
 
-def main(argv=None):
-    """Tune on a dataset."""
-    run("tune", __doc__, tune, argv, check=check_options)
-
-
 def check_options(this):
     """Read the space; check that each class has a row in each inner fold of each outer fold."""
     options, data = this.options, this.data
-    this.space = SPACE if options.space is None else read_space(options.space)
+    this.space = space.SPACE if options.space is None else space.read_space(options.space)
     smallest = min((data.y == label).sum() for label in data.classes)
     if smallest - -(-smallest // options.folds) < options.inner_folds:
         raise InputError(
@@ -62,49 +49,33 @@ def check_options(this):
 
 def tune(this):
     """Draw candidates, cross-validate the choice among them, and save the best network."""
-    options, (X, y) = this.options, (this.data.X, this.data.y)
-    folds = {"n_splits": options.folds, "n_inner_splits": options.inner_folds}
-    outer, inner = foldstack.nested_splits(X, y, **folds, seed=options.seed)
-    pipeline, candidates = this.pipeline(), draw(this)
+    (X, y), seed, pipeline = (this.data.X, this.data.y), this.options.seed, this.pipeline()
+    folds = {"n_splits": this.options.folds, "n_inner_splits": this.options.inner_folds}
+    outer, inner = foldstack.nested_splits(X, y, **folds, seed=seed)
+    candidates = draw(this)
     with this.training(sum(map(len, inner)) * len(candidates)) as progress:
         foldstack.check_candidates(pipeline, candidates, X.shape[1])
+        more = {"groups": space.by_dropout(candidates), "seed": seed, "n_jobs": this.options.jobs}
         scores = foldstack.nested_cross_validate(
-            pipeline,
-            candidates,
-            X,
-            y,
-            outer,
-            inner,
-            groups=by_dropout(candidates),
-            seed=options.seed,
-            n_jobs=options.jobs,
-            progress=progress,
+            pipeline, candidates, X, y, outer, inner, progress=progress, **more
         )
         best = int(scores["chosen"][-1])
-        fitted = foldstack.fit_candidate(pipeline, candidates[best], X, y, seed=options.seed)
+        fitted = foldstack.fit_candidate(pipeline, candidates[best], X, y, seed=seed)
         network = None  # an earlier network would not belong to these tables
         if all(np.isfinite(weights).all() for weights in fitted["mlp"].model_.get_weights()):
             network = foldstack.export_network(fitted, this.data.features)
             exact = foldstack.check_exported(network, fitted, X)
 
-    settings = pd.DataFrame([short_names(candidate) for candidate in candidates])
+    settings = pd.DataFrame([space.short_names(candidate) for candidate in candidates])
     frames = {
-        "tuning": inner_table(scores, settings, options.folds),
-        "tuned": outer_table(scores, settings, outer),
+        "tuning": inner_table(scores, settings),
+        "tuned": outer_table(scores, settings, this.fold_columns()),
     }
+    described = {"space": space.describe_space(this.space), "candidates": candidates, "best": best}
     with locked(this.results):
-        path = this.write(
-            frames,
-            {"tuned.keras": network},
-            repeats=1,
-            space=describe_space(this.space),
-            candidates=candidates,
-            best=best,
-        )
+        path = this.write(frames, {"tuned.keras": network}, repeats=1, **described)
         summary = tuning_summary(this.results)
-    for line in summary:
-        print(line)
-    print(f"  written:   {path}, {this.results / 'tuning.csv'}")
+    print(*summary, f"  written:   {path}, {this.results / 'tuning.csv'}", sep="\n")
     if network is None:
         raise InputError(
             "no network was written: with the settings to use it diverged on all rows; leave the "
@@ -120,33 +91,31 @@ def tune(this):
 
 def draw(this):
     """Draw the candidates; of the default space a third have no dropout."""
-    options = this.options
-    without = options.candidates // 3 if options.space is None else 0
-    drawn = []
-    if without:
-        drawn = foldstack.draw_candidates(this.space | NO_DROPOUT, without, options.seed)
-    return drawn + foldstack.draw_candidates(this.space, options.candidates - without, options.seed)
+    n_candidates, seed = this.options.candidates, this.options.seed
+    n_without = n_candidates // 3 if this.options.space is None else 0
+    no_dropout = this.space | space.NO_DROPOUT
+    without = foldstack.draw_candidates(no_dropout, n_without, seed) if n_without else []
+    return without + foldstack.draw_candidates(this.space, n_candidates - n_without, seed)
 
 
-def inner_table(scores, settings, n_folds):
+def inner_table(scores, settings):
     """Return the candidates' scores over the inner folds, by outer fold (0: all rows)."""
     chosen = scores["chosen"][:, np.newaxis] == np.arange(len(settings))
-    columns = {name: scores["inner"][key].ravel() for name, key in INNER.items()}
-    fold = np.repeat([*range(1, n_folds + 1), 0], len(settings))
-    candidate = np.tile(np.arange(len(settings)), n_folds + 1)
-    table = pd.DataFrame({"fold": fold, "candidate": candidate} | columns)
-    return table.assign(chosen=chosen.ravel().astype(int)).join(settings, on="candidate")
+    n_folds = len(chosen) - 1
+    table = {
+        "fold": np.repeat([*range(1, n_folds + 1), 0], len(settings)),
+        "candidate": np.tile(np.arange(len(settings)), n_folds + 1),
+    }
+    table |= {name: scores["inner"][key].ravel() for name, key in INNER.items()}
+    table["chosen"] = chosen.ravel().astype(int)
+    return pd.DataFrame(table).join(settings, on="candidate")
 
 
-def outer_table(scores, settings, outer):
+def outer_table(scores, settings, columns):
     """Return the scores of the chosen candidates and their rivals on the held-out rows."""
     ways = dict(scores["outer"])
     chosen, baseline = ways.pop("chosen"), ways.pop("baseline")
-    table = {
-        "repeat": 1,
-        "fold": np.arange(1, len(outer) + 1),
-        "n_train": [len(train) for train, _ in outer],
-        "n_test": [len(test) for _, test in outer],
+    table = columns | {
         "accuracy": chosen["test_score"],
         "log_loss": chosen["test_log_loss"],
         "collapsed": chosen["collapsed"].astype(int),
@@ -159,6 +128,8 @@ def outer_table(scores, settings, outer):
     table["candidate"] = chosen["candidate"]
     return pd.DataFrame(table).join(settings, on="candidate")
 
+
+main = script("tune", __doc__, tune, check=check_options)
 
 if __name__ == "__main__":
     main()

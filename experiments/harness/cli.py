@@ -33,9 +33,8 @@ def parse(command: str, description: str, argv: Sequence[str] | None = None) -> 
     taken = settings.COMMANDS[command]
     for name in taken.options:
         option, default = settings.OPTIONS[name], taken.default(name)
-        text = option.describe(default)
         value = {"metavar": option.type.metavar} if option.type else {"action": "store_true"}
-        parser.add_argument(option.flag, default=default, help=text, **value)
+        parser.add_argument(option.flag, default=default, help=option.describe(default), **value)
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv == ["--from-make"]:
         argv = settings.make_arguments(command)
@@ -47,6 +46,21 @@ def parse(command: str, description: str, argv: Sequence[str] | None = None) -> 
             except ValueError as error:
                 parser.error(str(error))
     return options
+
+
+def script(
+    command: str,
+    description: str,
+    action: Callable[[argparse.Namespace], None],
+    interrupted: str | None = None,
+) -> Callable:
+    """Return the `main` of a script: parse the arguments, then run `action` with the options."""
+
+    def main(argv=None):
+        options = parse(command, description, argv)
+        run_command(command, lambda: action(options), interrupted)
+
+    return main
 
 
 def run_command(command: str, action: Callable[[], None], interrupted: str | None = None) -> None:
@@ -69,7 +83,9 @@ def run_command(command: str, action: Callable[[], None], interrupted: str | Non
     except BaseException as error:
         files.remove_created()
         if isinstance(error, KeyboardInterrupt):
-            written = ("nothing was written", "what was written before is whole")[files.written()]
+            written = (
+                "what was written before is whole" if files.written() else "nothing was written"
+            )
             print(f"{command}: interrupted; {interrupted or written}", file=sys.stderr, flush=True)
             if is_script:  # a normal exit waits for threads, which may train for minutes
                 with contextlib.suppress(OSError):

@@ -13,19 +13,11 @@ REFERENCES = {
 }
 
 
-def score_references(X, y, splits, *, n_folds: int) -> pd.DataFrame:
-    """Cross-validate the references, one row per split; a repeat has `n_folds` splits."""
-    number = pd.RangeIndex(len(splits))
-    return pd.concat(
-        pd.DataFrame(
-            {
-                "experiment": name,
-                "repeat": number // n_folds + 1,
-                "fold": number % n_folds + 1,
-                "n_train": [len(train) for train, _ in splits],
-                "n_test": [len(test) for _, test in splits],
-                "accuracy": cross_validate(estimator, X, y, cv=splits)["test_score"],
-            }
-        )
-        for name, estimator in REFERENCES.items()
-    )
+def score_references(X, y, splits, columns: dict) -> pd.DataFrame:
+    """Cross-validate the references, one row per split, which `columns` describe."""
+    frames = []
+    for name, estimator in REFERENCES.items():
+        scores = cross_validate(estimator, X, y, cv=splits)
+        row = {"experiment": name} | columns | {"accuracy": scores["test_score"]}
+        frames.append(pd.DataFrame(row))
+    return pd.concat(frames)

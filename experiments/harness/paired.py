@@ -21,10 +21,7 @@ SHARED = {  # what is shared: its key in the metadata
 
 
 def check_comparable(metadata: Mapping[str, dict], ignore: Collection[str] = ()) -> None:
-    """Check that tables share what is in `SHARED`; raise `InputError` that names what differs.
-
-    `metadata` maps table names to metadata, `ignore` holds keys of `SHARED`.
-    """
+    """Raise `InputError` if tables differ in what is in `SHARED`, but for the keys in `ignore`."""
     metadata = {name: each | {"data": dataset_fingerprint(each)} for name, each in metadata.items()}
     (first, expected), *others = metadata.items()
     for what, key in SHARED.items():
@@ -45,10 +42,7 @@ def compare_tables(
     scale: float = 100,
     confidence_level: float = 0.95,
 ) -> Comparison:
-    """Compare a score of two per-fold tables, paired by repeat and fold.
-
-    `scale` is the factor of the differences; 100 turns accuracies into percentage points.
-    """
+    """Compare a score of two per-fold tables, paired by repeat and fold, times `scale`."""
     pairs = first.merge(second, on=["repeat", "fold"], validate="one_to_one")
     if not len(pairs) == len(first) == len(second):
         raise InputError("tables of different folds cannot be compared; run both again")
@@ -83,6 +77,6 @@ def compare_pairs(
         for end in ("low", "high"):
             rows[f"{scope}_family_{end}"] = family[f"{scope}_{end}"]
         rows[f"{scope}_p_holm"] = holm(rows[f"{scope}_p"])
-        verdicts = map(verdict, rows["difference"], rows[f"{scope}_p_holm"])
-        rows[f"{scope}_verdict"] = list(verdicts)
+        pairs = zip(rows["difference"], rows[f"{scope}_p_holm"], strict=True)
+        rows[f"{scope}_verdict"] = [verdict(difference, p) for difference, p in pairs]
     return rows

@@ -11,11 +11,7 @@ from joblib import parallel_config
 
 
 def start_tensorflow() -> None:
-    """Import Keras and TensorFlow without their start-up messages, and start the runtime.
-
-    Call it once the options and the dataset have been checked: it takes about two seconds.
-    Further calls have no effect.
-    """
+    """Import Keras and TensorFlow without messages and start the runtime, once: takes seconds."""
     if "tensorflow" in sys.modules:
         return
     # Objects made by these imports live as long as the process. Not looking through them for
@@ -34,11 +30,7 @@ def start_tensorflow() -> None:
 
 
 def quiet_workers() -> parallel_config:
-    """Return a joblib configuration of worker processes for networks trained one by one.
-
-    Use it as a context manager. The workers start TensorFlow quietly and leave Ctrl-C to the
-    main process, which ends them.
-    """
+    """Return a context of quiet worker processes, which leave Ctrl-C to the main process."""
     return parallel_config(backend="loky", inner_max_num_threads=1, initializer=_start_worker)
 
 
