@@ -1,10 +1,9 @@
 """Compare: is an arm better than another, on this dataset and on new data?
 
 Runs the arms that have no results yet, with the options of those that have. Then every pair is
-compared fold by fold, answering two questions: *on this dataset*, averaged over splits and
-seeds (more repeats sharpen the answer), and *on new data* (more repeats do not; 208 rows are
-few). A verdict is better or worse where p < 0.05 after Holm's correction over the family of
-pairs.
+compared fold by fold, answering two questions: *on this dataset*, averaged over splits and seeds
+(more repeats sharpen the answer), and *on new data* (more repeats do not; 208 rows are few). A
+verdict is better or worse where p < 0.05 after Holm's correction over the family of pairs.
 
 For context, on the same splits: always predicting the majority class, and scikit-learn's
 support vector machine (RBF kernel, default parameters).
@@ -29,13 +28,10 @@ from experiments.harness.settings import COMMANDS
 
 PAIRS = {
     "arms": [
-        ("visible", "baseline"),
-        ("hidden", "baseline"),
-        ("control", "baseline"),
-        ("visible", "control"),
-        ("hidden", "control"),
+        *((arm, "baseline") for arm in ("visible", "hidden", "control")),
+        *((arm, "control") for arm in ("visible", "hidden")),
     ],
-    "context": [(arm, "svc") for arm in ("baseline", "visible", "hidden", "control")],
+    "context": [(arm, "svc") for arm in ARMS],
 }
 SHARED_OPTIONS = ("repeats", "folds", "epochs", "seed", "engine")
 
@@ -46,12 +42,13 @@ def adopt_options(this):
     if present := list(store.read_arms(this.results)):
         metadata = store.read_metadata(this.results, present[0])
         for key in SHARED_OPTIONS:
-            if getattr(options, key) not in (COMMANDS["compare"].default(key), metadata[key]):
+            given, expected = getattr(options, key), metadata[key]
+            if given not in (COMMANDS["compare"].default(key), expected):
                 raise InputError(
-                    f"{this.results / present[0]}.csv has {key} {metadata[key]}, not "
-                    f"{getattr(options, key)}; run the arms again, or compare without --{key}"
+                    f"{this.results / present[0]}.csv has {key} {expected}, not {given}; run the "
+                    f"arms again, or compare without --{key}"
                 )
-            setattr(options, key, metadata[key])
+            setattr(options, key, expected)
         check_dataset(this, metadata)
     if options.repeats < 2:
         raise InputError("a comparison needs at least 2 repeats")
@@ -59,8 +56,7 @@ def adopt_options(this):
 
 def check_dataset(this, metadata):
     """Check that tables were computed from the dataset in use."""
-    in_use = {"data": this.data.origin()}
-    if store.dataset_fingerprint(metadata) != store.dataset_fingerprint(in_use):
+    if store.dataset_fingerprint(metadata) != this.data.origin() | {"file": ""}:
         raise InputError(
             f"the tables in {this.results} were not computed from {this.options.data}; name "
             "their dataset with --data, or run the arms again"
@@ -84,12 +80,9 @@ def write_comparison(this):
     metadata = {name: store.read_metadata(this.results, name) for name in ARMS}
     check_comparable(metadata)
     check_dataset(this, metadata["baseline"])
-    columns = this.fold_columns()
-    context = score_references(this.data.X, this.data.y, this.splits, columns)
+    context = score_references(this.data, this.splits, this.fold_columns())
     tables = arms | dict(list(context.groupby("experiment")))
-    families = [
-        compare_pairs(tables, pairs).assign(family=family) for family, pairs in PAIRS.items()
-    ]
+    families = [compare_pairs(tables, pairs).assign(family=name) for name, pairs in PAIRS.items()]
     if store.exists(this.results, "remedies"):
         remedies = store.read_table(this.results, "remedies")
         metadata["remedies"] = store.read_metadata(this.results, "remedies")
@@ -101,11 +94,10 @@ def write_comparison(this):
     path = this.write({"context": context, "comparison": comparison}, tables=checksums)
     for row in comparison[comparison["family"].isin(PAIRS)].itertuples():
         print(f"{row.first} against {row.second}: {row.difference:+.1f} points")
-        for label, low, high, verdict in (
-            ("on this dataset", row.dataset_low, row.dataset_high, row.dataset_verdict),
-            ("on new data", row.new_data_low, row.new_data_high, row.new_data_verdict),
-        ):
-            print(f"  {label:15}  {low:+5.1f} to {high:+5.1f}   {verdict}")
+        dataset = (row.dataset_low, row.dataset_high, row.dataset_verdict)
+        new_data = (row.new_data_low, row.new_data_high, row.new_data_verdict)
+        print("  on this dataset  {:+5.1f} to {:+5.1f}   {}".format(*dataset))
+        print("  on new data      {:+5.1f} to {:+5.1f}   {}".format(*new_data))
     print(f"  written:   {path}")
 
 

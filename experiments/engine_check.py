@@ -81,13 +81,13 @@ def validate_search(this):
         this.pipeline(), GRID, cv=splits, random_state=this.options.seed, n_jobs=n_jobs
     ).fit(X, y)
     grid = GridSearchCV(this.pipeline(), GRID, cv=splits, n_jobs=n_jobs, refit=False).fit(X, y)
+    keys = [f"split{fold}_test_score" for fold in range(len(splits))]
     rows, p_values = [], []
     for candidate in grid.cv_results_["params"]:
         accuracy = {}
         for name, search in (("stacked_search", stacked), ("grid_search", grid)):
             number = search.cv_results_["params"].index(candidate)
-            columns = [f"split{fold}_test_score" for fold in range(len(splits))]
-            accuracy[name] = np.array([search.cv_results_[key][number] for key in columns])
+            accuracy[name] = np.array([search.cv_results_[key][number] for key in keys])
         dropout = candidate["mlp__model__hidden_dropout"]
         row = compare_means(f"search, {dropout:.0%} dropout", accuracy)
         rows.append({"hidden_dropout": dropout, "folds": len(splits)} | row)
@@ -101,16 +101,14 @@ def validate_search(this):
 
 def compare_means(label, accuracy):
     """Print and return the means of two paired arrays, their difference and standard error."""
-    difference = np.subtract(*accuracy.values())
+    differences = np.subtract(*accuracy.values())
+    difference = differences.mean()
+    error = differences.std(ddof=1) / np.sqrt(len(differences))
     row = {name: values.mean() for name, values in accuracy.items()}
-    error = difference.std(ddof=1) / np.sqrt(len(difference))
     means = ", ".join(f"{name.replace('_', ' ')} {mean:.2%}" for name, mean in row.items())
-    print(
-        f"{label}: {means}, difference {100 * difference.mean():+.2f} "
-        f"(standard error {100 * error:.2f})",
-        flush=True,
-    )
-    return row | {"difference": difference.mean(), "standard_error": error}
+    result = f"difference {100 * difference:+.2f} (standard error {100 * error:.2f})"
+    print(f"{label}: {means}, {result}", flush=True)
+    return row | {"difference": difference, "standard_error": error}
 
 
 main = script("validate", __doc__, validate, check=check_folds)

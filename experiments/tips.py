@@ -13,6 +13,8 @@ An interrupted run continues where it stopped when it is started again.
     ...
 """
 
+import itertools
+
 import pandas as pd
 
 from experiments.harness.paired import compare_pairs
@@ -25,7 +27,7 @@ from experiments.tip_settings import CLAIMS, TIPS
 def sweep_tips(this):
     """Cross-validate every setting once, and test each claim on its pairs."""
     settings = []
-    for _, setting in (row for rows in TIPS.values() for row in rows):
+    for _, setting in itertools.chain(*TIPS.values()):
         if setting not in settings:
             settings.append(setting)
     folds = this.sweep(settings)
@@ -61,15 +63,15 @@ def summarise_settings(folds):
     (standard deviation over √folds), not corrected for overlapping training sets.
     """
     by_setting = folds.groupby("setting")
-    accuracy = by_setting["accuracy"]
+    accuracy, train_accuracy = by_setting["accuracy"], by_setting["train_accuracy"]
     return pd.DataFrame(
         {
             "networks": by_setting.size(),
             "accuracy": accuracy.mean(),
             "std_accuracy": accuracy.std(ddof=0),
             "standard_error": accuracy.sem(),
-            "train_accuracy": by_setting["train_accuracy"].mean(),
-            "std_train_accuracy": by_setting["train_accuracy"].std(ddof=0),
+            "train_accuracy": train_accuracy.mean(),
+            "std_train_accuracy": train_accuracy.std(ddof=0),
             "log_loss": by_setting["log_loss"].mean(skipna=False),
             "train_log_loss": by_setting["train_log_loss"].mean(skipna=False),
             "collapsed": by_setting["collapsed"].sum(),

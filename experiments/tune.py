@@ -27,12 +27,9 @@ from experiments.harness.files import locked
 from experiments.harness.runner import script
 from experiments.reporting.pages import tuning_summary
 
-INNER = {  # column: key of the scores over the inner folds
-    "accuracy": "mean_test_score",
-    "std_accuracy": "std_test_score",
-    "log_loss": "mean_test_log_loss",
-    "collapsed": "collapsed",
-}
+INEXACT = """\
+  note:      Keras' own network.predict(rows) rounds numbers as large as this dataset's too \
+coarsely; use make predict"""
 
 
 def check_options(this):
@@ -67,10 +64,8 @@ def tune(this):
             exact = foldstack.check_exported(network, fitted, X)
 
     settings = pd.DataFrame([space.short_names(candidate) for candidate in candidates])
-    frames = {
-        "tuning": inner_table(scores, settings),
-        "tuned": outer_table(scores, settings, this.fold_columns()),
-    }
+    tuned = outer_table(scores, settings, this.fold_columns())
+    frames = {"tuning": inner_table(scores, settings), "tuned": tuned}
     described = {"space": space.describe_space(this.space), "candidates": candidates, "best": best}
     with locked(this.results):
         path = this.write(frames, {"tuned.keras": network}, repeats=1, **described)
@@ -83,10 +78,7 @@ def tune(this):
         )
     print(f"  network:   {this.results / 'tuned.keras'}")
     if not exact:
-        print(
-            "  note:      Keras' own network.predict(rows) rounds numbers as large as this "
-            "dataset's too coarsely; use make predict"
-        )
+        print(INEXACT)
 
 
 def draw(this):
@@ -100,14 +92,16 @@ def draw(this):
 
 def inner_table(scores, settings):
     """Return the candidates' scores over the inner folds, by outer fold (0: all rows)."""
-    chosen = scores["chosen"][:, np.newaxis] == np.arange(len(settings))
-    n_folds = len(chosen) - 1
+    inner, chosen = scores["inner"], scores["chosen"][:, np.newaxis] == settings.index.to_numpy()
     table = {
-        "fold": np.repeat([*range(1, n_folds + 1), 0], len(settings)),
-        "candidate": np.tile(np.arange(len(settings)), n_folds + 1),
+        "fold": np.repeat([*range(1, len(chosen)), 0], len(settings)),
+        "candidate": np.tile(settings.index, len(chosen)),
+        "accuracy": inner["mean_test_score"].ravel(),
+        "std_accuracy": inner["std_test_score"].ravel(),
+        "log_loss": inner["mean_test_log_loss"].ravel(),
+        "collapsed": inner["collapsed"].ravel(),
+        "chosen": chosen.ravel().astype(int),
     }
-    table |= {name: scores["inner"][key].ravel() for name, key in INNER.items()}
-    table["chosen"] = chosen.ravel().astype(int)
     return pd.DataFrame(table).join(settings, on="candidate")
 
 

@@ -48,12 +48,7 @@ def parse(command: str, description: str, argv: Sequence[str] | None = None) -> 
     return options
 
 
-def script(
-    command: str,
-    description: str,
-    action: Callable[[argparse.Namespace], None],
-    interrupted: str | None = None,
-) -> Callable:
+def script(command: str, description: str, action: Callable, interrupted=None) -> Callable:
     """Return the `main` of a script: parse the arguments, then run `action` with the options."""
 
     def main(argv=None):

@@ -67,8 +67,9 @@ def _check_workers(client, address):
         ) from error
     if not workers:
         raise InputError(f"the Dask scheduler at {address} has no workers")
+    here = provenance()
     for worker, there in workers.items():
-        if there != provenance():
+        if there != here:
             raise InputError(
                 f"the Dask worker {worker} runs another commit or other packages; its results "
                 "could differ"

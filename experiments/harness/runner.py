@@ -147,18 +147,14 @@ class Run:
 
 
 def script(
-    command: str,
-    description: str,
-    experiment: Callable[[Run], None],
-    *,
-    check: Callable[[Run], None] = lambda this: None,
-    interrupted: str | None = None,
+    command: str, description: str, experiment: Callable, *, check=None, interrupted=None
 ) -> Callable:
     """Return the `main` of a script: `check` before TensorFlow is imported, then `experiment`."""
 
     def action(options):
         this = Run(command, options)
-        check(this)
+        if check:
+            check(this)
         start_tensorflow()
         this.lap("import")
         experiment(this)
