@@ -66,10 +66,11 @@ def check_dataset(this, metadata):
 def compare_arms(this):
     """Run the missing arms, compare all pairs, write and print the comparison."""
     present = store.read_arms(this.results)
-    for name in [name for name in ARMS if name not in present]:
-        arm = Run(name, this.options)
-        check_arm(arm)
-        cross_validate_arm(arm, ARMS[name])
+    for name, settings in ARMS.items():
+        if name not in present:
+            arm = Run(name, this.options)
+            check_arm(arm)
+            cross_validate_arm(arm, settings)
     with locked(this.results):
         write_comparison(this)
 

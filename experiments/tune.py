@@ -10,7 +10,6 @@ all rows; the best is trained on all of them and saved as a network.
     $ make tune DATA=mine.csv
     Tuned: 87.0% on held-out rows, 10 outer folds, 30 candidates.
     The untuned baseline: 86.8% on the same folds. Tuned minus baseline: +0.3 points, ...
-    ...
 
 --space FILE.toml replaces the space: one line per parameter, as in
 `mlp__model__max_norm = ["none", 3, 4]`, or with bounds,
@@ -26,10 +25,6 @@ from experiments.harness.errors import InputError
 from experiments.harness.files import locked
 from experiments.harness.runner import script
 from experiments.reporting.pages import tuning_summary
-
-INEXACT = """\
-  note:      Keras' own network.predict(rows) rounds numbers as large as this dataset's too \
-coarsely; use make predict"""
 
 
 def check_options(this):
@@ -72,13 +67,13 @@ def tune(this):
         summary = tuning_summary(this.results)
     print(*summary, f"  written:   {path}, {this.results / 'tuning.csv'}", sep="\n")
     if network is None:
-        raise InputError(
-            "no network was written: with the settings to use it diverged on all rows; leave the "
-            "largest learning rates out of the space"
-        )
+        diverged = "with the settings to use it diverged on all rows"
+        remedy = "leave the largest learning rates out of the space"
+        raise InputError(f"no network was written: {diverged}; {remedy}")
     print(f"  network:   {this.results / 'tuned.keras'}")
     if not exact:
-        print(INEXACT)
+        large = "rounds numbers as large as this dataset's too coarsely; use make predict"
+        print(f"  note:      Keras' own network.predict(rows) {large}")
 
 
 def draw(this):
@@ -107,8 +102,8 @@ def inner_table(scores, settings):
 
 def outer_table(scores, settings, columns):
     """Return the scores of the chosen candidates and their rivals on the held-out rows."""
-    ways = dict(scores["outer"])
-    chosen, baseline = ways.pop("chosen"), ways.pop("baseline")
+    rivals = dict(scores["outer"])
+    chosen, baseline = rivals.pop("chosen"), rivals.pop("baseline")
     table = columns | {
         "accuracy": chosen["test_score"],
         "log_loss": chosen["test_log_loss"],
@@ -117,8 +112,8 @@ def outer_table(scores, settings, columns):
         "baseline_log_loss": baseline["test_log_loss"],
         "inner_accuracy": scores["inner_score"],
     }
-    table |= {f"{name}_candidate": way["candidate"] for name, way in ways.items()}
-    table |= {f"{name}_accuracy": way["test_score"] for name, way in ways.items()}
+    table |= {f"{name}_candidate": way["candidate"] for name, way in rivals.items()}
+    table |= {f"{name}_accuracy": way["test_score"] for name, way in rivals.items()}
     table["candidate"] = chosen["candidate"]
     return pd.DataFrame(table).join(settings, on="candidate")
 

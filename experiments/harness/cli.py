@@ -21,14 +21,12 @@ class _Parser(argparse.ArgumentParser):
 def parse(command: str, description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the options of a command; print an invalid one on one line and exit with status 2.
 
-    `argv` replaces the arguments of the process. ``--from-make`` alone, as the Makefile passes
-    it, stands for the variables on make's command line.
+    `argv` replaces the arguments of the process; ``--from-make`` alone stands for the variables
+    on make's command line.
     """
+    formatter = argparse.RawDescriptionHelpFormatter
     parser = _Parser(
-        prog=command,
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        command, description=description, formatter_class=formatter, allow_abbrev=False
     )
     taken = settings.COMMANDS[command]
     for name in taken.options:
@@ -39,12 +37,12 @@ def parse(command: str, description: str, argv: Sequence[str] | None = None) -> 
     if argv == ["--from-make"]:
         argv = settings.make_arguments(command)
     options = parser.parse_args(argv)
-    for name, value in vars(options).items():
-        if isinstance(value, str):
-            try:
+    try:
+        for name, value in vars(options).items():
+            if isinstance(value, str):
                 setattr(options, name, settings.OPTIONS[name].parse(value))
-            except ValueError as error:
-                parser.error(str(error))
+    except ValueError as error:
+        parser.error(str(error))
     return options
 
 

@@ -30,15 +30,10 @@ def observe(network, rows):
     size = activations.mean()
     by_hand = tutorial_outputs(network, rows)
 
-    outputs = pd.DataFrame(
-        {
-            "row": np.arange(1, len(rows) + 1),
-            "evaluation": still[0],
-            "mean": noisy.mean(axis=1),
-            "low": np.quantile(noisy, 0.1, axis=1),
-            "high": np.quantile(noisy, 0.9, axis=1),
-        }
-    )
+    outputs = pd.DataFrame({"row": np.arange(1, len(rows) + 1), "evaluation": still[0]})
+    outputs["mean"] = noisy.mean(axis=1)
+    outputs["low"] = np.quantile(noisy, 0.1, axis=1)
+    outputs["high"] = np.quantile(noisy, 0.9, axis=1)
     distance = np.abs(outputs["mean"] - outputs["evaluation"])
     return {
         "evaluation_largest_change": np.ptp(still, axis=0).max(),

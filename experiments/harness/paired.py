@@ -36,11 +36,7 @@ def check_comparable(metadata: Mapping[str, dict], ignore: Collection[str] = ())
 
 
 def compare_tables(
-    first: pd.DataFrame,
-    second: pd.DataFrame,
-    score: str = "accuracy",
-    scale: float = 100,
-    confidence_level: float = 0.95,
+    first: pd.DataFrame, second: pd.DataFrame, score="accuracy", scale=100, confidence_level=0.95
 ) -> Comparison:
     """Compare a score of two per-fold tables, paired by repeat and fold, times `scale`."""
     pairs = first.merge(second, on=["repeat", "fold"], validate="one_to_one")
@@ -61,9 +57,8 @@ def compare_pairs(
 ) -> pd.DataFrame:
     """Compare a family of pairs of per-fold tables, one row per pair.
 
-    The verdict is better or worse where p is below 0.05 after Holm's correction over the
-    family. ``…_low`` and ``…_high`` are each pair's own 95% interval, ``…_family_low`` and
-    ``…_family_high`` hold for all pairs of the family at once (Bonferroni).
+    The verdicts are after Holm's correction over the family. ``…_low`` and ``…_high`` are each
+    pair's own 95% interval, ``…_family_…`` hold for all pairs at once (Bonferroni).
     """
     own, family = (
         pd.DataFrame(

@@ -108,9 +108,7 @@ def can_compare(name: str, rerun: Collection[str], present: Collection[str]) -> 
 
 def _largest_relative(before, rerun):
     """Return the largest relative difference of two tables; infinite if text differs."""
-    numeric = before.select_dtypes("number").columns.intersection(
-        rerun.select_dtypes("number").columns
-    )
+    numeric = [c for c in before.select_dtypes("number") if c in rerun.select_dtypes("number")]
     if not before.drop(columns=numeric).equals(rerun.drop(columns=numeric)):
         return np.inf
     old, new = (table[numeric].to_numpy(float) for table in (before, rerun))

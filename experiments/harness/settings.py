@@ -54,8 +54,8 @@ class Option(NamedTuple):
         except ValueError:
             is_number = text.lstrip("-").isdigit() and len(text) < 20
             given = text if is_number else reprlib.repr(text)
-            expected = f"`{self.flag[2:]}` must be {self.type.expected}"
-            raise ValueError(f"{expected}, got {given}") from None
+            message = f"`{self.flag[2:]}` must be {self.type.expected}, got {given}"
+            raise ValueError(message) from None
 
     def describe(self, default: object) -> str:
         """Return the help text with the default."""
@@ -179,8 +179,7 @@ def arguments(command: str, metadata: Mapping[str, object]) -> list[str]:
 def _read_make():
     """Return the targets and the variables of the make command that runs this process.
 
-    The Makefile exports them separated by spaces; spaces, newlines and percent signs within
-    a value as ``%20``, ``%0A`` and ``%25``.
+    The Makefile exports them separated by spaces, with ``%20``, ``%0A`` and ``%25`` in values.
     """
     words = [word for word in os.environ.get(FROM_MAKE, "").split(" ") if word]
     values = dict(word.split("=", 1) for word in words if "=" in word)

@@ -110,10 +110,7 @@ def check_comparison_current(folder: Path) -> None:
 
 
 def write_tables(
-    folder: Path,
-    frames: Mapping[str, pd.DataFrame],
-    metadata: dict,
-    files: Mapping[str, bytes | None] | None = None,
+    folder: Path, frames: Mapping[str, pd.DataFrame], metadata: dict, files: Mapping | None = None
 ) -> Path:
     """Write tables that share their metadata, and other files, all or none; return a path.
 
@@ -126,9 +123,7 @@ def write_tables(
     return folder / f"{name}.csv"
 
 
-def write_arm(
-    folder: Path, folds: pd.DataFrame, metadata: dict, curves: pd.DataFrame | None = None
-) -> Path:
+def write_arm(folder: Path, folds: pd.DataFrame, metadata: dict, curves=None) -> Path:
     """Write an arm's table and learning curves, and update the summaries of its dataset."""
     name = folds["experiment"].iloc[0]
     with locked(folder):
@@ -138,14 +133,11 @@ def write_arm(
             if dataset_fingerprint(read_metadata(folder, other)) == dataset_fingerprint(metadata)
         } | {name: folds}
         arms = {arm: arms[arm] for arm in ARMS if arm in arms}
-        published = read_published(metadata["data"]["sha256"])
-        summary = _summarise_arms(arms, published)
-        write_together(
-            folder,
-            _with_metadata(name, folds[list(TABLES[name].columns)], metadata)
-            | _with_metadata("summary", summary, {"data": metadata["data"], "of": list(arms)})
-            | _curve_files(folder, name, curves, arms),
-        )
+        summary = _summarise_arms(arms, read_published(metadata["data"]["sha256"]))
+        contents = _with_metadata(name, folds[list(TABLES[name].columns)], metadata)
+        contents |= _with_metadata("summary", summary, {"data": metadata["data"], "of": list(arms)})
+        contents |= _curve_files(folder, name, curves, arms)
+        write_together(folder, contents)
     return folder / f"{name}.csv"
 
 
