@@ -44,10 +44,8 @@ def adopt_options(this):
         for key in SHARED_OPTIONS:
             given, expected = getattr(options, key), metadata[key]
             if given not in (COMMANDS["compare"].default(key), expected):
-                raise InputError(
-                    f"{this.results / present[0]}.csv has {key} {expected}, not {given}; run the "
-                    f"arms again, or compare without --{key}"
-                )
+                has = f"{this.results / present[0]}.csv has {key} {expected}, not {given}"
+                raise InputError(f"{has}; run the arms again, or compare without --{key}")
             setattr(options, key, expected)
         check_dataset(this, metadata)
     if options.repeats < 2:
@@ -57,10 +55,8 @@ def adopt_options(this):
 def check_dataset(this, metadata):
     """Check that tables were computed from the dataset in use."""
     if store.dataset_fingerprint(metadata) != this.data.origin() | {"file": ""}:
-        raise InputError(
-            f"the tables in {this.results} were not computed from {this.options.data}; name "
-            "their dataset with --data, or run the arms again"
-        )
+        computed = f"the tables in {this.results} were not computed from {this.options.data}"
+        raise InputError(f"{computed}; name their dataset with --data, or run the arms again")
 
 
 def compare_arms(this):

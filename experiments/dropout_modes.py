@@ -46,12 +46,9 @@ def observe_modes(this):
         folds[f"dropout_{score}"] = averaged[score]
 
     table = pd.DataFrame({"observation": list(observed), "value": list(observed.values())})
-    path = this.write(
-        {"evaluation-folds": folds, "evaluation-outputs": outputs, "evaluation": table},
-        settings=HIDDEN,
-        passes=PASSES,
-        monte_carlo_passes=MONTE_CARLO_PASSES,
-    )
+    frames = {"evaluation-folds": folds, "evaluation-outputs": outputs, "evaluation": table}
+    passes = {"passes": PASSES, "monte_carlo_passes": MONTE_CARLO_PASSES}
+    path = this.write(frames, settings=HIDDEN, **passes)
     print(*dropout_modes_summary(this.results), f"  written:   {path}", sep="\n")
 
 

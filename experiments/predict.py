@@ -36,10 +36,9 @@ def predict(options):
         label, probability = foldstack.predict(network, labels["classes"], X)
     if not np.isfinite(probability).all():
         line = lines[int(np.isfinite(probability).argmin())]
-        raise InputError(
-            f"{options.data}, line {line}: the network gives no probability; a number there is "
-            "too far from those that it was trained on"
-        )
+        cause = "a number there is too far from those that it was trained on"
+        problem = f"{options.data}, line {line}: the network gives no probability"
+        raise InputError(f"{problem}; {cause}")
     table = pd.DataFrame({"line": lines, "class": label})
     table[f"probability of {labels['classes'][1]}"] = probability
     metadata = {

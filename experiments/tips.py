@@ -39,12 +39,11 @@ def sweep_tips(this):
         for factor, setting in rows
     )
     tables = dict(list(folds.groupby("setting")))
-    families = [
-        compare_pairs(
-            tables, [(settings.index(first), settings.index(second)) for first, second in pairs]
-        ).assign(tip=tip, claim=claim, direction=direction)
-        for claim, (tip, direction, pairs) in CLAIMS.items()
-    ]
+    families = []
+    for claim, (tip, direction, pairs) in CLAIMS.items():
+        numbers = [(settings.index(first), settings.index(second)) for first, second in pairs]
+        family = compare_pairs(tables, numbers)
+        families.append(family.assign(tip=tip, claim=claim, direction=direction))
     comparison = pd.concat(families, ignore_index=True)
     comparison["networks"] = this.options.repeats * this.options.folds
     for side in ("first", "second"):

@@ -29,14 +29,14 @@ from experiments.reporting.pages import tuning_summary
 
 def check_options(this):
     """Read the space; check that each class has a row in each inner fold of each outer fold."""
-    options, data = this.options, this.data
+    options = this.options
     this.space = space.SPACE if options.space is None else space.read_space(options.space)
-    smallest = min((data.y == label).sum() for label in data.classes)
+    smallest = np.unique(this.data.y, return_counts=True)[1].min()
     if smallest - -(-smallest // options.folds) < options.inner_folds:
-        raise InputError(
-            f"{options.data}: the smaller class has {smallest} rows, too few for "
-            f"{options.inner_folds} inner folds in each of {options.folds}; set fewer of either"
+        few = (
+            f"the smaller class has {smallest} rows, too few for {options.inner_folds} inner folds"
         )
+        raise InputError(f"{options.data}: {few} in each of {options.folds}; set fewer of either")
 
 
 def tune(this):
@@ -47,10 +47,9 @@ def tune(this):
     candidates = draw(this)
     with this.training(sum(map(len, inner)) * len(candidates)) as progress:
         foldstack.check_candidates(pipeline, candidates, X.shape[1])
-        more = {"groups": space.by_dropout(candidates), "seed": seed, "n_jobs": this.options.jobs}
-        scores = foldstack.nested_cross_validate(
-            pipeline, candidates, X, y, outer, inner, progress=progress, **more
-        )
+        more = {"seed": seed, "n_jobs": this.options.jobs, "progress": progress}
+        more["groups"] = space.by_dropout(candidates)
+        scores = foldstack.nested_cross_validate(pipeline, candidates, X, y, outer, inner, **more)
         best = int(scores["chosen"][-1])
         fitted = foldstack.fit_candidate(pipeline, candidates[best], X, y, seed=seed)
         network = None  # an earlier network would not belong to these tables
@@ -58,7 +57,7 @@ def tune(this):
             network = foldstack.export_network(fitted, this.data.features)
             exact = foldstack.check_exported(network, fitted, X)
 
-    settings = pd.DataFrame([space.short_names(candidate) for candidate in candidates])
+    settings = pd.DataFrame(map(space.short_names, candidates))
     tuned = outer_table(scores, settings, this.fold_columns())
     frames = {"tuning": inner_table(scores, settings), "tuned": tuned}
     described = {"space": space.describe_space(this.space), "candidates": candidates, "best": best}
@@ -80,8 +79,7 @@ def draw(this):
     """Draw the candidates; of the default space a third have no dropout."""
     n_candidates, seed = this.options.candidates, this.options.seed
     n_without = n_candidates // 3 if this.options.space is None else 0
-    no_dropout = this.space | space.NO_DROPOUT
-    without = foldstack.draw_candidates(no_dropout, n_without, seed) if n_without else []
+    without = foldstack.draw_candidates(this.space | space.NO_DROPOUT, n_without, seed)
     return without + foldstack.draw_candidates(this.space, n_candidates - n_without, seed)
 
 

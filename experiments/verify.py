@@ -81,10 +81,8 @@ def check_commands(commands, present, options):
     data = read_dataset(options.data, folds=2, target=expected["data"].get("target"))
     for name, (_, metadata) in present.items():
         if "data" in metadata and metadata["data"]["sha256"] != data.sha256:
-            raise InputError(
-                f"{options.results / name}.csv was computed from another dataset than "
-                f"{options.data}; name it with --data"
-            )
+            computed = f"{options.results / name}.csv was computed from another dataset"
+            raise InputError(f"{computed} than {options.data}; name it with --data")
     here = provenance()["versions"]
     others = [
         f"{name} {version}, here {here.get(name)}"

@@ -140,15 +140,14 @@ def _compare_scores(table, before, rerun):
     if min(map(len, groups)) < MIN_FOLDS:
         return "too few folds to tell", "not the same"
     compared = [
-        (score, _differences(rows[score].to_numpy(float), rows[f"{score}_rerun"].to_numpy(float)))
+        (score, _differences(*rows[[score, f"{score}_rerun"]].to_numpy(float).T))
         for rows in groups
         for score in scores
     ]
     p_values = holm([_p_of_zero_mean(difference) for _, difference in compared])
     score, difference = compared[int(p_values.argmin())]
-    mean = f"{difference.mean():+.3g}"
-    if score.endswith("accuracy"):
-        mean = f"{100 * difference.mean():+.2f} points"
+    mean = difference.mean()
+    mean = f"{100 * mean:+.2f} points" if score.endswith("accuracy") else f"{mean:+.3g}"
     where = f" in one of {len(groups)} settings" if len(groups) > 1 else ""
     reason = f"{score} differs most, by {mean} on average{where}, p {p_values.min():.2g}"
     return ("different" if p_values.min() < ALPHA else "within noise"), reason

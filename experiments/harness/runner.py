@@ -212,10 +212,9 @@ def raise_if_diverged(scores: Mapping) -> None:
     """Raise `InputError` if any network has a non-finite loss."""
     lost = ~np.isfinite([scores["test_log_loss"], scores["train_log_loss"]]).all(axis=0)
     if lost.any():
-        raise InputError(
-            f"{lost.sum()} of {len(lost)} networks diverged, their loss is not finite; nothing "
-            "was written. The learning rate is too large for this dataset, or a column is odd"
-        )
+        diverged = f"{lost.sum()} of {len(lost)} networks diverged, their loss is not finite"
+        cause = "The learning rate is too large for this dataset, or a column is odd"
+        raise InputError(f"{diverged}; nothing was written. {cause}")
 
 
 def _curve_table(folds, curves):

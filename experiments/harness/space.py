@@ -79,10 +79,8 @@ def short_names(candidate: dict) -> dict:
 def _values(path, name, values):
     if isinstance(values, list) and values:
         none = 0.0 if name.endswith("dropout") else None
-        return [
-            none if value == "none" else tuple(value) if isinstance(value, list) else value
-            for value in values
-        ]
+        values = [tuple(value) if isinstance(value, list) else value for value in values]
+        return [none if value == "none" else value for value in values]
     bounds = isinstance(values, dict) and isinstance(values.get("log", False), bool)
     if bounds and {"low", "high"} <= set(values) <= {"low", "high", "log"}:
         low, high, log = values["low"], values["high"], values.get("log")

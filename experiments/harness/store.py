@@ -103,10 +103,9 @@ def check_comparison_current(folder: Path) -> None:
         tables = read_metadata(folder, "comparison")["tables"]
     for name, before in tables.items():
         if checksum(folder, name) != before:
-            raise InputError(
-                f"{folder / 'comparison.csv'} was computed from another {name}.csv; compare "
-                "again: `make compare`, or `make all` if the arms no longer match"
-            )
+            computed = f"{folder / 'comparison.csv'} was computed from another {name}.csv"
+            remedy = "compare again: `make compare`, or `make all` if the arms no longer match"
+            raise InputError(f"{computed}; {remedy}")
 
 
 def write_tables(

@@ -44,14 +44,13 @@ def _muted_stderr():
     """Discard what is written to file descriptor 2: C++ prints before its log level is set."""
     sys.stderr.flush()
     saved = os.dup(2)
-    devnull = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(devnull, 2)
+        with open(os.devnull, "w") as devnull:
+            os.dup2(devnull.fileno(), 2)
         yield
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-        os.close(devnull)
 
 
 @contextlib.contextmanager
