@@ -27,6 +27,7 @@ from experiments.arms import ARMS
 from experiments.foldstack.comparison import holm, t_interval
 from experiments.harness.errors import InputError
 from experiments.harness.runner import script
+from experiments.harness.tensorflow import worker_processes
 
 STACKED_SEEDS = 10
 GRID = {
@@ -80,7 +81,9 @@ def validate_search(this):
     stacked = foldstack.StackedSearchCV(
         this.pipeline(), GRID, cv=splits, random_state=this.options.seed, n_jobs=n_jobs
     ).fit(X, y)
-    grid = GridSearchCV(this.pipeline(), GRID, cv=splits, n_jobs=n_jobs, refit=False).fit(X, y)
+    with worker_processes(n_jobs):
+        grid = GridSearchCV(this.pipeline(), GRID, cv=splits, n_jobs=n_jobs, refit=False)
+        grid.fit(X, y)
     keys = [f"split{fold}_test_score" for fold in range(len(splits))]
     rows, p_values = [], []
     for candidate in grid.cv_results_["params"]:

@@ -39,9 +39,6 @@ def map_on_workers(
 
     Parameters
     ----------
-    client : Client
-    function : callable
-    arguments : sequence of tuples
     shared : sequence
         Arguments of all calls; each is sent to a worker once.
     callback : callable
@@ -50,7 +47,7 @@ def map_on_workers(
     Returns
     -------
     list
-        The results, in the order of the arguments.
+        The results, in the order of `arguments`.
 
     Raises
     ------

@@ -97,11 +97,6 @@ def t_interval(values: ArrayLike, confidence_level: float = 0.95) -> Interval:
     values : array-like of shape (n_values,)
         At least two.
     confidence_level : float, default=0.95
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two values.
     """
     values = _at_least_two(values)
     error = values.std(ddof=1) / np.sqrt(len(values))
@@ -124,11 +119,6 @@ def corrected_resampled_t(
         Number of test samples divided by the number of training samples; 1/9 with 10 folds.
     confidence_level : float, default=0.95
 
-    Raises
-    ------
-    ValueError
-        If there are fewer than two differences.
-
     References
     ----------
     C. Nadeau and Y. Bengio (2003), Inference for the generalization error, Machine Learning
@@ -145,15 +135,7 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     """Adjust p-values for multiple testing with Holm's step-down method.
 
     The k-th smallest of m p-values is multiplied by m−k+1; then no adjusted value is less
-    than that of a smaller p-value, nor more than 1.
-
-    Parameters
-    ----------
-    p_values : array-like of shape (n_tests,)
-
-    Returns
-    -------
-    array of shape (n_tests,)
+    than that of a smaller p-value, nor more than 1. Takes and returns (n_tests,) values.
 
     References
     ----------
@@ -179,9 +161,8 @@ def proportion_interval(
     n_successes: int, n_trials: int, confidence_level: float = 0.95
 ) -> tuple[float, float, float]:
     """Return a proportion with its Wilson interval: proportion, low, high."""
-    interval = stats.binomtest(n_successes, n_trials).proportion_ci(
-        confidence_level, method="wilson"
-    )
+    test = stats.binomtest(n_successes, n_trials)
+    interval = test.proportion_ci(confidence_level, method="wilson")
     return n_successes / n_trials, interval.low, interval.high
 
 

@@ -134,13 +134,7 @@ def check_estimator(estimator: Pipeline) -> None:
 
 
 def with_parameters(estimator: Pipeline, parameters: Mapping[str, object]) -> Pipeline:
-    """Clone a pipeline and set parameters.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is unknown, or would have no effect on stacked networks.
-    """
+    """Clone a pipeline and set parameters; raise ValueError for one without effect on stacks."""
     last = estimator.steps[-1][0] + "__"
     for name in parameters:
         if "__" not in name:
@@ -152,12 +146,7 @@ def with_parameters(estimator: Pipeline, parameters: Mapping[str, object]) -> Pi
 
 
 def best_index(scores: np.ndarray) -> int:
-    """Return the index of the highest mean score (first on ties).
-
-    Parameters
-    ----------
-    scores : array of shape (n_candidates, n_splits)
-    """
+    """Return the index of the highest mean of (n_candidates, n_splits) scores (first on ties)."""
     return int(scores.mean(axis=1).round(12).argmax())  # ties do not depend on rounding errors
 
 
@@ -337,13 +326,7 @@ def _plan(numbers, n_entries):
 
 
 def _train_and_score(compiled, tasks, hyperparameters, X, y, options, progress):
-    """Train a stack and score each of its copies.
-
-    Parameters
-    ----------
-    progress : callable
-        Called with the share of the training done since the last call.
-    """
+    """Train a stack and score each copy; `progress` is called with shares of the training."""
     started = time.perf_counter()
     stack = compiled.stack
     data, targets, in_train, in_test, splits = _assemble(

@@ -28,10 +28,6 @@ def export_network(pipeline: Pipeline, feature_names: Sequence[str]) -> bytes:
         Return value of `build_pipeline`, fitted.
     feature_names : sequence of str of shape (n_features,)
 
-    Returns
-    -------
-    bytes
-
     Raises
     ------
     OSError
@@ -45,10 +41,8 @@ def export_network(pipeline: Pipeline, feature_names: Sequence[str]) -> bytes:
             *classifier.model_.layers,
         ]
     )
-    labels = {
-        "classes": [str(label) for label in classifier.classes_],
-        "features": list(feature_names),
-    }
+    classes = [str(label) for label in classifier.classes_]
+    labels = {"classes": classes, "features": list(feature_names)}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.keras"
         network.save(path)
@@ -109,12 +103,7 @@ def check_exported(content: bytes, pipeline: Pipeline, X: np.ndarray) -> bool:
 
 
 def load_network(content: bytes) -> keras.Model:
-    """Load an exported network.
-
-    Parameters
-    ----------
-    content : bytes
-        Return value of `export_network`.
+    """Load a network from the return value of `export_network`.
 
     Returns
     -------

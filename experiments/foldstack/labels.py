@@ -8,12 +8,7 @@ LABELS = "labels.json"  # a member of the .keras archive, which Keras ignores
 
 
 def read_labels(content: bytes) -> dict:
-    """Read the class labels and the feature names of an exported network.
-
-    Parameters
-    ----------
-    content : bytes
-        Return value of `export_network`.
+    """Read class labels and feature names from the return value of `export_network`.
 
     Returns
     -------

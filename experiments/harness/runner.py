@@ -24,7 +24,7 @@ from experiments.harness.files import check_folder, locked
 from experiments.harness.progress import progress_bar
 from experiments.harness.provenance import provenance
 from experiments.harness.settings import recorded
-from experiments.harness.tensorflow import quiet_workers, start_tensorflow
+from experiments.harness.tensorflow import start_tensorflow, worker_processes
 
 
 class Run:
@@ -76,7 +76,7 @@ class Run:
         if engine == "stacked":
             return foldstack.cross_validate(pipeline, self.data.X, self.data.y, **options)
         cross_validate = foldstack.cross_validate_sequentially
-        with quiet_workers():
+        with worker_processes(options["n_jobs"]):
             return cross_validate(pipeline, self.data.X, self.data.y, **options)
 
     def sweep(self, settings: Sequence[Mapping[str, object]]) -> pd.DataFrame:

@@ -1,19 +1,20 @@
 """Start TensorFlow for the scripts: quietly and without delay."""
 
 import contextlib
+import functools
 import gc
 import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
-from joblib import parallel_config
+from joblib import Parallel, delayed, parallel_config
 
 
+@functools.cache
 def start_tensorflow() -> None:
     """Import Keras and TensorFlow without messages and start the runtime, once: takes seconds."""
-    if "tensorflow" in sys.modules:
-        return
     # Objects made by these imports live as long as the process. Not looking through them for
     # garbage, neither now nor at exit, takes 0.8 of 3 seconds off a short run. Keras would
     # import Matplotlib for pictures that nobody draws here: a tenth of the import.
@@ -29,13 +30,27 @@ def start_tensorflow() -> None:
     gc.freeze()
 
 
-def quiet_workers() -> parallel_config:
-    """Return a context of quiet worker processes, which leave Ctrl-C to the main process."""
-    return parallel_config(backend="loky", inner_max_num_threads=1, initializer=_start_worker)
+@contextlib.contextmanager
+def worker_processes(n_jobs: int) -> Iterator[None]:
+    """Let joblib run tasks within the block in processes that leave Ctrl-C to this one.
+
+    They start TensorFlow as `start_tensorflow` does. A terminal sends Ctrl-C to all of its
+    processes, and each would print a traceback; this process ends its workers.
+    """
+    with parallel_config(
+        backend="loky", n_jobs=n_jobs, inner_max_num_threads=1, initializer=_start_worker
+    ):
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: they ignore it at once
+        try:
+            started = Parallel(return_as="generator")(delayed(int)() for _ in range(n_jobs))
+        finally:
+            signal.signal(signal.SIGINT, before)
+        list(started)
+        yield
 
 
 def _start_worker():
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # for a worker that replaces another
     start_tensorflow()
 
 

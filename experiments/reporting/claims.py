@@ -15,27 +15,15 @@ UNDECIDED = "too close to call"
 UNTRAINED = "did not train"
 MARGIN = 1.0  # differences below it do not matter; in points, 2 of 208 rows
 MISORDERED = 0.05  # a single run is trustworthy if at most this share of runs is misordered
-QUESTIONS = ("dataset", "new_data")
 
 
 def judge_claims(
     arms: Mapping[str, pd.DataFrame], comparison: pd.DataFrame, published: pd.DataFrame
 ) -> pd.DataFrame:
-    """Judge the claims about the tutorial's three experiments.
+    """Judge the claims about the tutorial's three experiments, one row of ``claims`` for each.
 
-    Parameters
-    ----------
-    arms : mapping of str to DataFrame
-        Per-fold tables of `baseline`, `visible` and `hidden`.
-    comparison : DataFrame
-        The table ``comparison``.
-    published : DataFrame
-        The published results, as `experiments.harness.store.read_published` returns them.
-
-    Returns
-    -------
-    DataFrame
-        The table ``claims``, one row per claim.
+    `arms` holds the per-fold tables, `comparison` is the table of that name, and `published`
+    holds the published results, as `experiments.harness.store.read_published` returns them.
     """
     rows = [
         _judge_level(arms["baseline"], published),
@@ -49,55 +37,20 @@ def judge_claims(
 
 
 def judge_tips(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Judge the tips by the pairs of settings that test them.
+    """Judge the tips by the table ``tips-comparison``, one row of ``claims`` for each claim.
 
-    Parameters
-    ----------
-    comparison : DataFrame
-        The table ``tips-comparison``.
-
-    Returns
-    -------
-    DataFrame
-        The table ``claims``, one row per claim. The estimate is that of the trained pair with
-        the largest difference in the claimed direction; for a claim that something has no
-        effect, of the pair with the largest absolute difference.
+    The estimate is that of the trained pair with the largest difference in the claimed
+    direction; for a claim of no effect, of the pair with the largest absolute difference.
     """
-    rows = []
-    for (tip, claim), pairs in comparison.groupby(["tip", "claim"], sort=False):
-        direction = pairs["direction"].iloc[0]
-        untrained = pairs["dataset_verdict"] == UNTRAINED
-        reference_untrained = 2 * pairs["second_collapsed"] >= pairs["networks"]
-        trained = pairs if untrained.all() else pairs[~untrained]
-        difference = trained["difference"]
-        effect = {"better": difference, "worse": -difference, "neither": difference.abs()}
-        rows.append(
-            {"claim": claim, "tip": tip, "direction": direction}
-            | _estimate(trained.loc[effect[direction].idxmax()])
-            | {f"{key}_verdict": _judge_tip(pairs, direction, key) for key in QUESTIONS}
-            | {
-                "n_pairs": len(pairs),
-                "n_better": (pairs["dataset_verdict"] == "better").sum(),
-                "n_worse": (pairs["dataset_verdict"] == "worse").sum(),
-                "n_untrained": untrained.sum() - reference_untrained.sum(),
-                "n_reference_untrained": reference_untrained.sum(),
-            }
-        )
-    return _claims_frame(rows)
+    groups = comparison.groupby(["tip", "claim"], sort=False)
+    return _claims_frame([_judge_tip(tip, claim, pairs) for (tip, claim), pairs in groups])
 
 
 def flag_untrained(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Replace the verdicts of pairs in which at least half of the networks on a side collapsed.
-
-    Parameters
-    ----------
-    pairs : DataFrame
-        ``dataset_verdict``, ``new_data_verdict``, ``networks``, ``first_collapsed`` and
-        ``second_collapsed``, one row per pair.
-    """
+    """Replace the verdicts of pairs in which at least half of the networks on a side collapsed."""
     most = pairs[["first_collapsed", "second_collapsed"]].max(axis=1)
     failed = 2 * most >= pairs["networks"]
-    verdicts = [f"{question}_verdict" for question in QUESTIONS]
+    verdicts = ["dataset_verdict", "new_data_verdict"]
     return pairs.assign(**{name: pairs[name].mask(failed, UNTRAINED) for name in verdicts})
 
 
@@ -107,15 +60,30 @@ def _claims_frame(rows):
     return frame.astype(dict.fromkeys(counts, "Int64"))
 
 
-def _estimate(pair):
-    """Return the difference of a pair and its intervals, named as in the table of claims."""
+def _verdict(reproduced, contradicted):
+    if reproduced:
+        return "reproduced"
+    return "contradicted" if contradicted else UNDECIDED
+
+
+def _claim(name, pair, judge, **further):
+    """Return a claim's row: the difference of a pair, its intervals, a verdict per question."""
     return {
+        "claim": name,
         "estimate": pair["difference"],
         "low": pair["dataset_low"],
         "high": pair["dataset_high"],
         "new_data_low": pair["new_data_low"],
         "new_data_high": pair["new_data_high"],
-    }
+        "dataset_verdict": judge("dataset"),
+        "new_data_verdict": judge("new_data"),
+    } | further
+
+
+def _count(pairs):
+    """Return how many pairs there are, and how many are better and worse on this dataset."""
+    better, worse = ((pairs["dataset_verdict"] == verdict).sum() for verdict in ("better", "worse"))
+    return {"n_pairs": len(pairs), "n_better": better, "n_worse": worse}
 
 
 def _judge_level(folds, published):
@@ -129,12 +97,8 @@ def _judge_level(folds, published):
     )
     figures = published[published["experiment"] == "baseline"].set_index("edition")
     level = 100 * figures.loc["current", "mean_accuracy"]
-    if not new_low <= level <= new_high:
-        new_verdict = "contradicted"
-    elif new_low > level - MARGIN and new_high < level + MARGIN:
-        new_verdict = "reproduced"
-    else:
-        new_verdict = UNDECIDED
+    in_run, in_new = run_low <= level <= run_high, new_low <= level <= new_high
+    close = level - MARGIN < new_low and new_high < level + MARGIN
     return {
         "claim": "baseline_level",
         "estimate": mean,
@@ -144,8 +108,8 @@ def _judge_level(folds, published):
         "single_run_high": run_high,
         "new_data_low": new_low,
         "new_data_high": new_high,
-        "dataset_verdict": "reproduced" if run_low <= level <= run_high else "contradicted",
-        "new_data_verdict": new_verdict,
+        "dataset_verdict": _verdict(in_run, not in_run),
+        "new_data_verdict": _verdict(in_new and close, not in_new),
     }
 
 
@@ -153,12 +117,12 @@ def _judge_drop(comparison, arm, claim):
     """Judge the claim that an arm is worse than the baseline."""
     of_arm = (comparison["first"] == arm) & (comparison["second"] == "baseline")
     (pair,) = comparison[of_arm].to_dict("records")
-    verdicts = {"worse": "reproduced", "better": "contradicted"}
-    return (
-        {"claim": claim, "direction": "worse", "p_holm": pair["dataset_p_holm"]}
-        | _estimate(pair)
-        | {f"{key}_verdict": verdicts.get(pair[f"{key}_verdict"], UNDECIDED) for key in QUESTIONS}
-    )
+
+    def judge(question):
+        verdict = pair[f"{question}_verdict"]
+        return _verdict(verdict == "worse", verdict == "better")
+
+    return _claim(claim, pair, judge, direction="worse", p_holm=pair["dataset_p_holm"])
 
 
 def _judge_remedies(comparison):
@@ -166,24 +130,14 @@ def _judge_remedies(comparison):
     pairs = comparison[comparison["family"] == "remedies"]
     against_hidden = comparison[comparison["family"] == "remedies on hidden"]
     best = pairs.loc[pairs["difference"].idxmax()]
+    counts = _count(pairs) | {"n_better_than_hidden": _count(against_hidden)["n_better"]}
 
-    def verdict(question):
+    def judge(question):
         worse = pairs[f"{question}_verdict"] == "worse"
-        if (~worse & (pairs[f"{question}_family_low"] > -MARGIN)).any():
-            return "reproduced"
-        return "contradicted" if worse.all() else UNDECIDED
+        made_up = ~worse & (pairs[f"{question}_family_low"] > -MARGIN)
+        return _verdict(made_up.any(), worse.all())
 
-    return (
-        {"claim": "remedies", "remedy": best["first"]}
-        | _estimate(best)
-        | {f"{question}_verdict": verdict(question) for question in QUESTIONS}
-        | {
-            "n_pairs": len(pairs),
-            "n_better": (pairs["dataset_verdict"] == "better").sum(),
-            "n_worse": (pairs["dataset_verdict"] == "worse").sum(),
-            "n_better_than_hidden": (against_hidden["dataset_verdict"] == "better").sum(),
-        }
-    )
+    return _claim("remedies", best, judge, remedy=best["first"], **counts)
 
 
 def _judge_single_runs(arms):
@@ -194,15 +148,12 @@ def _judge_single_runs(arms):
     commonest = max((orders.count(order) for order in orders if order), default=0)
     misordered = len(orders) - commonest
     share, low, high = proportion_interval(misordered, len(orders))
-    verdict = (
-        "reproduced" if low > MISORDERED else "contradicted" if high < MISORDERED else UNDECIDED
-    )
     return {
         "claim": "single_runs",
         "estimate": 100 * share,
         "low": 100 * low,
         "high": 100 * high,
-        "dataset_verdict": verdict,
+        "dataset_verdict": _verdict(low > MISORDERED, high < MISORDERED),
         "new_data_verdict": "not asked",
         "n_runs": len(orders),
         "n_reordered": sum(order != _order(runs.mean()) for order in orders),
@@ -215,18 +166,31 @@ def _order(accuracies):
     return None if accuracies.duplicated().any() else accuracies.sort_values().index.tolist()
 
 
-def _judge_tip(pairs, direction, question):
-    verdicts = pairs[f"{question}_verdict"]
-    if (verdicts == UNTRAINED).all():
-        return UNTRAINED
-    trained = pairs[verdicts != UNTRAINED]
-    better, worse = ((verdicts == verdict).sum() for verdict in ("better", "worse"))
-    if direction == "neither":
-        low, high = trained[f"{question}_family_low"], trained[f"{question}_family_high"]
-        within = ((low > -MARGIN) & (high < MARGIN)).all()
-        agree, against = (len(trained), 0) if within else (0, better + worse)
-    else:
-        agree, against = (better, worse) if direction == "better" else (worse, better)
-    if agree:
-        return "in part" if against else "reproduced"
-    return "contradicted" if against and 2 * against >= len(trained) else UNDECIDED
+def _judge_tip(tip, claim, pairs):
+    """Judge a claim on a tip, that its settings are better, worse or neither."""
+    direction = pairs["direction"].iloc[0]
+    untrained = pairs["dataset_verdict"] == UNTRAINED
+    reference_untrained = 2 * pairs["second_collapsed"] >= pairs["networks"]
+    difference = pairs["difference"] if untrained.all() else pairs["difference"][~untrained]
+    effect = {"better": difference, "worse": -difference, "neither": difference.abs()}
+    best = pairs.loc[effect[direction].idxmax()]
+
+    def judge(question):
+        verdicts = pairs[f"{question}_verdict"]
+        trained = pairs[verdicts != UNTRAINED]
+        if trained.empty:
+            return UNTRAINED
+        better, worse = ((verdicts == verdict).sum() for verdict in ("better", "worse"))
+        agree, against = (worse, better) if direction == "worse" else (better, worse)
+        if direction == "neither":
+            low, high = trained[f"{question}_family_low"], trained[f"{question}_family_high"]
+            within = ((low > -MARGIN) & (high < MARGIN)).all()
+            agree, against = (len(trained), 0) if within else (0, better + worse)
+        if agree and against:
+            return "in part"
+        return _verdict(agree, against and 2 * against >= len(trained))
+
+    return _claim(claim, best, judge, tip=tip, direction=direction, **_count(pairs)) | {
+        "n_untrained": untrained.sum() - reference_untrained.sum(),
+        "n_reference_untrained": reference_untrained.sum(),
+    }

@@ -4,7 +4,9 @@ Each function takes the results folder and returns what one part of the pages st
 templates put it into words.
 """
 
+from collections import Counter
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,9 @@ from experiments.foldstack.comparison import compare, verdict
 from experiments.harness import store
 from experiments.harness.errors import InputError
 from experiments.harness.schema import ARMS, TABLES, Table
-from experiments.reporting.claims import UNDECIDED, judge_claims, judge_tips
+from experiments.reporting.claims import judge_claims, judge_tips
 
 PREFIX = "mlp__model__"  # of the network's parameters in a search space
-RATES = ("visible_dropout", "hidden_dropout")
-TIPS = 5
-SIDES = ("first", "second")
 CONTROL = {"hidden_units": [60, 30], "max_norm": 3, "learning_rate": 0.1, "momentum": 0.9}
 
 
@@ -28,7 +27,7 @@ def collect(folder: Path) -> dict:
     claims, _ = judge(folder)
     needed = {
         "accuracy": (accuracy, ["summary"]),
-        "comparison": (read_comparison, ["comparison"]),
+        "comparison": (partial(_read_records, name="comparison"), ["comparison"]),
         "tips": (tips, ["tips", "tips-comparison"]),
         "dropout_modes": (dropout_modes, ["evaluation"]),
         "tuning": (tuning, ["tuned", "tuning"]),
@@ -49,13 +48,7 @@ def collect(folder: Path) -> dict:
 
 
 def check_tables(folder: Path) -> None:
-    """Read every table that a report uses.
-
-    Raises
-    ------
-    InputError
-        If one of them is broken or outdated, or they are not all of the same dataset.
-    """
+    """Read every table of a report; raise `InputError` if they are not all of one dataset."""
     store.check_comparison_current(folder)
     datasets = {}
     for name in TABLES:
@@ -73,14 +66,9 @@ def check_tables(folder: Path) -> None:
 
 
 def judge(folder: Path) -> tuple[pd.DataFrame | None, dict]:
-    """Judge the tutorial's claims.
+    """Return the table ``claims``, and the metadata of the tables that it follows from by name.
 
-    Returns
-    -------
-    claims : DataFrame or None
-        The table ``claims``; None without a comparison, or on a dataset other than Sonar.
-    metadata : dict
-        Metadata of the tables that the claims follow from, by name.
+    The table is None without a comparison, or on a dataset other than Sonar.
     """
     if not store.exists(folder, "comparison"):
         return None, {}
@@ -88,29 +76,26 @@ def judge(folder: Path) -> tuple[pd.DataFrame | None, dict]:
     published = store.read_published(metadata["comparison"]["data"]["sha256"])
     if published.empty:
         return None, {}
-    parts = [
-        judge_claims(store.read_arms(folder), store.read_table(folder, "comparison"), published)
-    ]
+    comparison = store.read_table(folder, "comparison")
+    claims = [judge_claims(store.read_arms(folder), comparison, published)]
     if store.exists(folder, "tips-comparison"):
         metadata["tips-comparison"] = store.read_metadata(folder, "tips-comparison")
-        parts.append(judge_tips(store.read_table(folder, "tips-comparison")))
-    return pd.concat(parts, ignore_index=True), metadata
+        claims.append(judge_tips(store.read_table(folder, "tips-comparison")))
+    return pd.concat(claims, ignore_index=True), metadata
 
 
 def answers(folder: Path, claims: pd.DataFrame) -> dict:
     """Return what the answers to the main questions state."""
-    comparison = {(pair["first"], pair["second"]): pair for pair in read_comparison(folder)}
+    pairs = _read_records(folder, "comparison")
+    comparison = {(pair["first"], pair["second"]): pair for pair in pairs}
     means = store.read_table(folder, "summary").set_index("experiment")["mean_accuracy"]
     context = store.read_table(folder, "context").groupby("experiment")["accuracy"].mean()
     best = means.idxmax()
     results = claims[claims["claim"].isin(["baseline_level", "visible_drop", "hidden_worse"])]
-    counts = {
-        name: int((results["dataset_verdict"] == name).sum())
-        for name in ("reproduced", "contradicted", UNDECIDED)
-    }
-    found = {
-        "n_rows": store.read_metadata(folder, "baseline")["data"]["rows"],
-        "counts": counts,
+    of_tips = claims[claims["tip"].notna()].groupby("dataset_verdict", sort=False)
+    verdicts = {verdict: _records(rows) for verdict, rows in of_tips}
+    return {
+        "counts": Counter(results["dataset_verdict"]),
         "n_results": len(results),
         "results": [*_records(results), *_records(claims[claims["claim"] == "single_runs"])],
         "dropout": {arm: comparison[arm, "control"] for arm in ("visible", "hidden")},
@@ -118,64 +103,44 @@ def answers(folder: Path, claims: pd.DataFrame) -> dict:
         "best": {"name": best, "accuracy": means[best], "pair": comparison[best, "svc"]},
         "svc": context["svc"],
         "majority": context["majority"],
-        "tips": None,
+        "tips": _collapsed(folder) | {"verdicts": verdicts} if verdicts else None,
     }
-    of_tips = claims[claims["tip"].notna()]
-    if len(of_tips):
-        by_verdict = of_tips.groupby("dataset_verdict", sort=False)
-        found["tips"] = _collapsed(folder) | {
-            "verdicts": {verdict: _records(rows) for verdict, rows in by_verdict}
-        }
-    return found
 
 
 def accuracy(folder: Path) -> dict:
     """Return the accuracy of each arm, beside the published ones."""
-    summary = store.read_table(folder, "summary")
+    arms = _read_records(folder, "summary")
     sha256 = store.read_metadata(folder, "summary")["data"]["sha256"]
     published = _records(store.read_published(sha256))
     return {
-        "arms": _records(summary),
-        "folds": int(summary["folds"].iloc[0]),
+        "arms": arms,
+        "folds": arms[0]["folds"],
         "published": {(row["experiment"], row["edition"]): row for row in published},
     }
-
-
-def read_comparison(folder: Path) -> list[dict]:
-    """Return the comparisons of arms, one dictionary per pair."""
-    return _records(store.read_table(folder, "comparison"))
 
 
 def tips(folder: Path) -> dict:
     """Return every tip's comparisons of settings, and how many networks collapsed."""
     comparison = store.read_table(folder, "tips-comparison")
-    settings = store.read_metadata(folder, "tips-comparison")["settings"]
-    summary = store.read_table(folder, "tips")
+    differing = [  # from the control, which has no dropout
+        {name: value for name, value in setting.items() if CONTROL.get(name, 0) != value}
+        for setting in store.read_metadata(folder, "tips-comparison")["settings"]
+    ]
+    for side in ("first", "second"):
+        comparison[side] = [differing[number] for number in comparison[side]]
     sections = []
-    for tip in range(1, TIPS + 1):
-        rows = summary[summary["tip"] == tip]
+    for tip, rows in store.read_table(folder, "tips").groupby("tip"):
         claims = comparison[comparison["tip"] == tip].groupby("claim", sort=False)
         sections.append(
             {
                 "tip": tip,
-                "collapsed": int(rows["collapsed"].sum()),
-                "networks": int(rows["networks"].sum()),
-                "settings": int((rows["collapsed"] > 0).sum()),
-                "claims": {
-                    claim: [
-                        pair | {side: _beyond_control(settings[pair[side]]) for side in SIDES}
-                        for pair in _records(pairs)
-                    ]
-                    for claim, pairs in claims
-                },
+                "collapsed": rows["collapsed"].sum(),
+                "networks": rows["networks"].sum(),
+                "settings": (rows["collapsed"] > 0).sum(),
+                "claims": {claim: _records(pairs) for claim, pairs in claims},
             }
         )
     return _collapsed(folder) | {"sections": sections}
-
-
-def _beyond_control(settings):
-    """Return the settings that differ from those of the control, which has no dropout."""
-    return {name: value for name, value in settings.items() if CONTROL.get(name, 0) != value}
 
 
 def tip_claims(folder: Path) -> dict:
@@ -194,9 +159,9 @@ def _collapsed(folder):
         "folds": metadata["folds"],
         "networks_per_setting": per_setting,
         "n_networks": per_setting * len(collapsed),
-        "n_collapsed": int(collapsed.sum()),
+        "n_collapsed": collapsed.sum(),
         "n_settings": len(collapsed),
-        "n_settings_collapsed": int((collapsed > 0).sum()),
+        "n_settings_collapsed": (collapsed > 0).sum(),
     }
 
 
@@ -215,9 +180,9 @@ def dropout_modes(folder: Path) -> dict:
 def tuning(folder: Path) -> dict:
     """Return what the nested cross-validation found."""
     tuned = store.read_table(folder, "tuned")
-    candidates = store.read_table(folder, "tuning")
+    tried = store.read_table(folder, "tuning")
     metadata = store.read_metadata(folder, "tuned")
-    chosen = candidates[(candidates["fold"] == 0) & (candidates["chosen"] == 1)].iloc[0]
+    chosen = tried[(tried["fold"] == 0) & (tried["chosen"] == 1)]
     settings = metadata["candidates"][metadata["best"]]
     return {
         "accuracy": tuned["accuracy"].mean(),
@@ -225,8 +190,8 @@ def tuning(folder: Path) -> dict:
         "against_baseline": _difference(tuned, "accuracy", "baseline_accuracy"),
         "n_folds": len(tuned),
         "n_candidates": len(metadata["candidates"]),
-        "n_diverged": int((~np.isfinite(tuned["log_loss"])).sum()),
-        "inner_accuracy": chosen["accuracy"],
+        "n_diverged": (~np.isfinite(tuned["log_loss"])).sum(),
+        "inner_accuracy": chosen["accuracy"].iloc[0],
         "optimism": 100 * (tuned["inner_accuracy"] - tuned["accuracy"]).mean(),
         "settings": {name.removeprefix(PREFIX): value for name, value in settings.items()},
         "dropout": _dropout_in(tuned, metadata["candidates"]),
@@ -235,30 +200,24 @@ def tuning(folder: Path) -> dict:
 
 def _dropout_in(tuned, candidates):
     """Return how often dropout was chosen, and the best candidates with and without it."""
-    rates = [name for name in RATES if name in tuned]
+    rates = [name for name in ("visible_dropout", "hidden_dropout") if name in tuned]
     if not rates:
         return None
     with_dropout = [any(each.get(PREFIX + name) for name in rates) for each in candidates]
-    found = {
-        "n_chosen": int((tuned[rates] > 0).any(axis=1).sum()),
+    names = "with_dropout_accuracy", "without_dropout_accuracy"
+    compared = names[0] in tuned
+    return {
+        "n_chosen": (tuned[rates] > 0).any(axis=1).sum(),
         "n_candidates": sum(with_dropout),
-        "difference": None,
-    }
-    if "with_dropout_accuracy" in tuned:
-        names = "with_dropout_accuracy", "without_dropout_accuracy"
-        found |= {name: tuned[name].mean() for name in names}
-        found["difference"] = _difference(tuned, *names)
-    return found
+        "difference": _difference(tuned, *names) if compared else None,
+    } | {name: tuned[name].mean() for name in names if compared}
 
 
 def _difference(folds, first, second):
     """Compare two columns of accuracies fold by fold, in percentage points."""
+    ratio = np.mean(folds["n_test"] / folds["n_train"])
     compared = compare(
-        folds[first],
-        folds[second],
-        repeats=folds["repeat"],
-        test_train_ratio=np.mean(folds["n_test"] / folds["n_train"]),
-        scale=100,
+        folds[first], folds[second], repeats=folds["repeat"], test_train_ratio=ratio, scale=100
     )
     return compared._asdict() | {
         "dataset_verdict": verdict(compared.difference, compared.dataset_p),
@@ -268,40 +227,36 @@ def _difference(folds, first, second):
 
 def validation(folder: Path) -> dict:
     """Return the comparisons of the stacked engine with scikit-learn's loop and search."""
-    searches = store.exists(folder, "validation-search")
-    return {
-        "arms": _records(store.read_table(folder, "validation")),
-        "search": _records(store.read_table(folder, "validation-search")) if searches else None,
-    }
+    found = {"arms": _read_records(folder, "validation"), "search": None}
+    if store.exists(folder, "validation-search"):
+        found["search"] = _read_records(folder, "validation-search")
+    return found
 
 
 def speed(folder: Path) -> dict:
     """Return the benchmark, and how many times as fast the stacked engine is."""
-    table = store.read_table(folder, "benchmark")
-    seconds = table.set_index(["way", "networks"])["process_seconds"]
-    return {
-        "rows": _records(table),
-        "machine": store.read_metadata(folder, "benchmark")["machine"],
-        "ratios": {
-            networks: {
-                way: seconds[way, networks] / seconds["stacked", networks]
-                for way in ("tutorial", "tutorial, all cores")
-            }
-            for networks in (10, 100)
-        },
+    rows = _read_records(folder, "benchmark")
+    seconds = {(row["way"], row["networks"]): row["process_seconds"] for row in rows}
+    ratios = {
+        networks: {
+            way: seconds[way, networks] / seconds["stacked", networks]
+            for way in ("tutorial", "tutorial, all cores")
+        }
+        for networks in (10, 100)
     }
+    machine = store.read_metadata(folder, "benchmark")["machine"]
+    return {"rows": rows, "machine": machine, "ratios": ratios}
 
 
 def run(folder: Path) -> dict:
     """Return the options, data and versions behind the tables."""
-    first = next((name for name in (*ARMS, "tuned") if store.exists(folder, name)), None)
-    if first is None:
+    found = [name for name in (*ARMS, "tuned") if store.exists(folder, name)]
+    if not found:
         raise InputError(f"{folder} has no tables to report on; run an arm or `make tune` first")
-    metadata = store.read_metadata(folder, first)
-    tuned = store.read_metadata(folder, "tuned") if store.exists(folder, "tuned") else None
+    metadata = store.read_metadata(folder, found[0])
     return {
-        "arms": metadata if first in ARMS else None,
-        "tuned": tuned,
+        "arms": metadata if found[0] in ARMS else None,
+        "tuned": store.read_metadata(folder, "tuned") if "tuned" in found else None,
         "data": metadata["data"],
         "versions": metadata["versions"],
         "sonar": metadata["data"]["sha256"] == store.SONAR_SHA256,
@@ -309,15 +264,19 @@ def run(folder: Path) -> dict:
 
 
 def files(folder: Path, written: Collection[str] = ()) -> list[tuple[list[str], Table]]:
-    """Return the names and descriptions of the tables, those with the same columns together.
+    """Return names and descriptions of the tables that exist or are to be `written`.
 
-    `written` are the tables that are about to be written into the folder.
+    Tables with the same columns share a description.
     """
     kinds = {}
     for name, table in TABLES.items():
         if name in written or store.exists(folder, name):
             kinds.setdefault((table.unit, *table.columns.items()), ([], table))[0].append(name)
     return list(kinds.values())
+
+
+def _read_records(folder, name):
+    return _records(store.read_table(folder, name))
 
 
 def _records(frame):

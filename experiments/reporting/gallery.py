@@ -23,8 +23,9 @@ def draw(folder: Path) -> dict[str, Figure]:
         figures["accuracy"] = plots.plot_accuracy(arms, published, majority)
     if store.exists(folder, "curves"):
         curves = store.read_table(folder, "curves")
-        order = {name: number for number, name in enumerate(ARMS)}
-        curves = curves.sort_values("experiment", key=lambda names: names.map(order), kind="stable")
+        curves = curves.sort_values(
+            "experiment", key=lambda names: names.map(ARMS.index), kind="stable"
+        )
         figures["curves"] = plots.plot_curves(curves)
     if store.exists(folder, "comparison"):
         comparison = store.read_table(folder, "comparison")
@@ -37,24 +38,18 @@ def draw(folder: Path) -> dict[str, Figure]:
         figures |= draw_tips(store.read_table(folder, "tips"))
     if store.exists(folder, "tuned"):
         tuning, tuned = (store.read_table(folder, name) for name in ("tuning", "tuned"))
-        candidates = tuning[tuning["fold"] == 0]
-        if {"visible_dropout", "hidden_dropout"} & set(candidates):
-            figures["tuning"] = plots.plot_candidates(candidates)
+        if {"visible_dropout", "hidden_dropout"} & set(tuning):
+            figures["tuning"] = plots.plot_candidates(tuning[tuning["fold"] == 0])
         settings = list(tuned.columns[tuned.columns.get_loc("candidate") + 1 :])
         figures["tuned"] = plots.plot_chosen(tuned, settings)
     return figures
 
 
 def draw_tips(tips: pd.DataFrame) -> dict[str, Figure]:
-    """Draw one figure per tip.
+    """Draw one figure per tip from the table ``tips``.
 
     Each learning rate (for tip 4, with and without decay) has a column of panels. The upper
     row shows held-out rows; the lower row, where it helps, training rows.
-
-    Parameters
-    ----------
-    tips : DataFrame
-        The table ``tips``.
     """
     rate, width, place, schedule, norm = (tips[tips["tip"] == tip] for tip in range(1, 6))
     rate = rate.assign(lines="on " + rate["place"])
@@ -66,48 +61,35 @@ def draw_tips(tips: pd.DataFrame) -> dict[str, Figure]:
         max_norm=["none" if pd.isna(value) else f"{value:g}" for value in norm["max_norm"]],
     )
     # The paper recommends n / p units, p being the share kept; widths double from 0.5 on.
-    paper = {
-        name: np.log2(1 / (1 - rate)) + 1
-        for name, rate in zip(width["lines"], width["rate"], strict=True)
-    }
-    decay = {
-        ", no decay": schedule["decay"].isna(),
-        ", decay to a tenth": schedule["decay"].notna(),
-    }
-    held_out, training = ("held out", "accuracy"), ("training", "train_accuracy")
+    paper = dict(zip(width["lines"], np.log2(1 / (1 - width["rate"])) + 1, strict=True))
     width_label = "width, times (vertical: the paper's n / p)"
-    norm_panels = [[(*scores, norm["networks"] > 0) for scores in (held_out, training)]]
-    both = [held_out, training]
+    decays = schedule["decay"].notna()
+    by_decay = {", no decay": schedule[~decays], ", decay to a tenth": schedule[decays]}
+    held_out, training = ("held out", "accuracy"), ("training", "train_accuracy")
+    rate_panels = _panels([held_out, training], _by_learning_rate(rate))
+    width_panels = _panels([held_out, training], _by_learning_rate(width))
+    place_panels = _panels([held_out], _by_learning_rate(place))
+    schedule_panels = _panels([held_out], by_decay)
+    norm_panels = [[(*held_out, norm), (*training, norm)]]
+    sweep = plots.plot_sweep
     return {
-        "tip1": plots.plot_sweep(
-            rate, "rate", "share dropped", panels=_panels(both, _by_learning_rate(rate))
-        ),
-        "tip2": plots.plot_sweep(
-            width, "width", width_label, panels=_panels(both, _by_learning_rate(width)), marks=paper
-        ),
-        "tip3": plots.plot_sweep(
-            place,
-            "place",
-            "where 20% are dropped",
-            panels=_panels([held_out], _by_learning_rate(place)),
-            joined=False,
-        ),
-        "tip4": plots.plot_sweep(
-            schedule, "learning_rate", "learning rate", panels=_panels([held_out], decay)
-        ),
-        "tip5": plots.plot_sweep(norm, "max_norm", "max-norm", panels=norm_panels),
+        "tip1": sweep(rate, "rate", "share dropped", rate_panels),
+        "tip2": sweep(width, "width", width_label, width_panels, marks=paper),
+        "tip3": sweep(place, "place", "where 20% are dropped", place_panels, joined=False),
+        "tip4": sweep(schedule, "learning_rate", "learning rate", schedule_panels),
+        "tip5": sweep(norm, "max_norm", "max-norm", norm_panels),
     }
 
 
 def _by_learning_rate(rows):
-    """Return a mask for each learning rate, by the end of its panels' titles."""
-    rates = rows["learning_rate"]
-    return {f", learning rate {rate:g}": rates == rate for rate in rates.unique()}
+    """Return the rows of each learning rate, by the end of their panels' titles."""
+    by_rate = rows.groupby("learning_rate", sort=False)
+    return {f", learning rate {rate:g}": part for rate, part in by_rate}
 
 
 def _panels(scores, columns):
-    """Return a grid of panels, a row per score and a column per mask."""
+    """Return a grid of panels, a row per score and a column per group of rows."""
     return [
-        [(f"{title}{ending}", score, mask) for ending, mask in columns.items()]
+        [(f"{title}{ending}", score, part) for ending, part in columns.items()]
         for title, score in scores
     ]

@@ -6,7 +6,6 @@ or HTML, and brings no control characters to a terminal.
 """
 
 import re
-from collections.abc import Callable
 from numbers import Real
 from pathlib import Path
 
@@ -42,13 +41,7 @@ def readme_parts(folder: Path) -> dict[str, str]:
 
 
 def fill(page: str, parts: dict[str, str]) -> str:
-    """Replace the text between the markers ``<!-- name -->`` and ``<!-- /name -->``.
-
-    Raises
-    ------
-    InputError
-        If a pair of markers is missing.
-    """
+    """Replace the text between ``<!-- name -->`` and ``<!-- /name -->``, which must exist."""
     for name, text in parts.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not pattern.search(page):
@@ -73,10 +66,7 @@ def tips_summary(folder: Path) -> list[str]:
 
 
 def escape_markdown(text: str) -> Markup:
-    """Escape text so that Markdown and HTML show it as it is, in one line.
-
-    Character references are used, since they work inside HTML elements and table cells too.
-    """
+    """Escape text so that Markdown, HTML and table cells show it as it is, in one line."""
     return Markup(MARKDOWN.sub(lambda match: f"&#{ord(match[0])};", printable(text)))
 
 
@@ -86,9 +76,7 @@ def printable(text: str) -> str:
 
 
 def _markdown():
-    environment = _environment(escape_markdown, code=_code, emphasised="*{}*")
-    environment.autoescape = True
-    return environment
+    return _environment(escape_markdown, code=_code, emphasised="*{}*", autoescape=True)
 
 
 def _lines(template, **found):
@@ -96,7 +84,7 @@ def _lines(template, **found):
     return environment.get_template(template).render(found).splitlines()
 
 
-def _environment(escape: Callable[[str], str], code: Callable[[str], str], emphasised: str):
+def _environment(escape, code, emphasised, autoescape=False):
     """Return an environment that passes every string from the data through `escape`."""
 
     def finalize(value):
@@ -106,6 +94,7 @@ def _environment(escape: Callable[[str], str], code: Callable[[str], str], empha
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=StrictUndefined,
         finalize=finalize,
+        autoescape=autoescape,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -18,6 +18,7 @@ from experiments.harness.files import check_folder, write_together
 
 # Dark and light of two hues that stay apart in grey and to the colour-blind (Okabe and Ito).
 DARK, LIGHT, GREY = "#0072B2", "#E69F00", "#666666"
+LINES = [("-", "o", DARK), ("--", "s", LIGHT), (":", "D", "black"), ("-.", "^", "#009E73")]
 STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -49,148 +50,96 @@ def plot_accuracy(
 ) -> Figure:
     """Plot the accuracy of every single cross-validation, arm by arm.
 
-    Parameters
-    ----------
-    arms : dict of str to DataFrame
-        Per-fold table of each arm.
-    published : DataFrame
-        Published results: ``edition``, ``experiment`` and ``mean_accuracy``.
-    majority : float
-        Accuracy of always predicting the majority class.
+    `arms` holds the per-fold table of each arm, `published` the published results, and
+    `majority` is the accuracy of always predicting the majority class.
     """
     figure, axes = plt.subplots(figsize=(7, 0.75 * len(arms) + 1.1))
-    markers = {"2016": ("D", "published 2016"), "2017": ("s", "published 2017")}
+    dots = {"color": DARK, "alpha": 0.55}
+    markers = {"2016": "D", "2017": "s"}
     filled = {"s": 42, "zorder": 3, "facecolors": LIGHT, "edgecolors": "black"}
     for row, (name, folds) in enumerate(arms.items()):
         runs = 100 * folds.groupby("repeat")["accuracy"].mean()
         spread = np.random.default_rng(row).uniform(-0.22, 0.22, len(runs))
-        axes.scatter(runs, row + spread, s=14, color=DARK, alpha=0.55, linewidths=0)
+        axes.scatter(runs, row + spread, s=14, linewidths=0, **dots)
         axes.plot([runs.mean()] * 2, [row - 0.36, row + 0.36], color="black", linewidth=2)
-        for edition, (marker, _) in markers.items():
+        for edition, marker in markers.items():
             of_run = (published["experiment"] == name) & (published["edition"] == edition)
             figures = published[of_run]["mean_accuracy"]
             axes.scatter(100 * figures, [row] * len(figures), marker=marker, **filled)
     axes.axvline(100 * majority, color=GREY, linestyle="--", linewidth=1)
     axes.text(100 * majority + 0.4, -0.45, "always the commoner class", color=GREY, va="top")
     axes.set_yticks(range(len(arms)), list(arms))
-    axes.set_ylim(len(arms) - 0.4, -0.7)
-    axes.set_xlabel("accuracy (%)")
+    axes.set(ylim=(len(arms) - 0.4, -0.7), xlabel="accuracy (%)")
     handles = [
-        _handle(
-            "one run of 10 folds", marker="o", linestyle="", color=DARK, alpha=0.55, markersize=4
-        ),
+        _handle("one run of 10 folds", marker="o", linestyle="", markersize=4, **dots),
         _handle("mean of all runs", color="black", linewidth=2),
     ]
     style = {"linestyle": "", "markersize": 6, "markerfacecolor": LIGHT, "markeredgecolor": "black"}
     if len(published):
-        handles += [_handle(label, marker=marker, **style) for marker, label in markers.values()]
-    figure.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=8)
-    return figure
+        for edition, marker in markers.items():
+            handles.append(_handle(f"published {edition}", marker=marker, **style))
+    return _with_legend(figure, handles, ncols=4, fontsize=8)
 
 
 @plt.rc_context(STYLE)
 def plot_curves(curves: pd.DataFrame) -> Figure:
-    """Plot accuracy and log loss of each arm on training and held-out rows, by epoch.
-
-    Parameters
-    ----------
-    curves : DataFrame
-        The table ``curves``.
-    """
+    """Plot the table ``curves``: accuracy and log loss by epoch, one column per arm."""
     arms = list(dict.fromkeys(curves["experiment"]))
     quantities = [("accuracy", "accuracy (%)", 100), ("log_loss", "log loss (nats)", 1)]
     lines = [("", DARK, "-", "held out"), ("train_", LIGHT, "--", "training")]
     figure, grid = plt.subplots(
         2, len(arms), figsize=(2.3 * len(arms), 4.4), sharex=True, sharey="row", squeeze=False
     )
-    for column, arm in enumerate(arms):
+    for column, arm in zip(grid.T, arms, strict=True):
         rows = curves[curves["experiment"] == arm]
-        for axes, (quantity, label, scale) in zip(grid[:, column], quantities, strict=True):
+        for axes, (quantity, label, scale) in zip(column, quantities, strict=True):
             for prefix, colour, dashes, what in lines:
                 middle, low, high = (
                     scale * rows[f"{prefix}{quantity}{end}"] for end in ("", "_low", "_high")
                 )
                 axes.fill_between(rows["epoch"], low, high, color=colour, alpha=0.2, lw=0)
                 axes.plot(rows["epoch"], middle, dashes, color=colour, lw=1.6, label=what)
-            if column == 0:
-                axes.set_ylabel(label)
-        grid[0, column].set_title(arm)
-        grid[1, column].set_yscale("log")
-        grid[1, column].set_xlabel("epoch")
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=2)
-    return figure
+            axes.set(ylabel=label, xlabel="epoch")
+            axes.label_outer()
+        column[0].set_title(arm)
+        column[1].set_yscale("log")
+    return _with_legend(figure, ncols=2)
 
 
 @plt.rc_context(STYLE)
 def plot_differences(comparison: pd.DataFrame) -> Figure:
-    """Plot differences in accuracy with both intervals, one line per pair.
-
-    Parameters
-    ----------
-    comparison : DataFrame
-        Rows of the table ``comparison``.
-    """
+    """Plot rows of the table ``comparison``: differences in accuracy with both intervals."""
     figure, axes = plt.subplots(figsize=(7, 0.42 * len(comparison) + 1.1))
+    thin, thick = {"color": LIGHT, "linewidth": 2}, {"color": DARK, "linewidth": 7}
     axes.axvline(0, color=GREY, linewidth=1)
     for row, pair in enumerate(comparison.itertuples()):
-        axes.plot([pair.new_data_low, pair.new_data_high], [row] * 2, color=LIGHT, linewidth=2)
-        axes.plot(
-            [pair.dataset_low, pair.dataset_high],
-            [row] * 2,
-            color=DARK,
-            linewidth=7,
-            solid_capstyle="butt",
-        )
+        height = [row, row]
+        axes.plot([pair.new_data_low, pair.new_data_high], height, **thin)
+        axes.plot([pair.dataset_low, pair.dataset_high], height, solid_capstyle="butt", **thick)
         axes.plot(pair.difference, row, "o", color="black", markersize=4)
     labels = [f"{pair.first} − {pair.second}" for pair in comparison.itertuples()]
     axes.set_yticks(range(len(comparison)), labels)
     axes.invert_yaxis()
     axes.set_xlabel("difference in accuracy (percentage points)")
-    handles = [
-        _handle("on these rows, 95%", color=DARK, linewidth=7),
-        _handle("for new rows, 95%", color=LIGHT, linewidth=2),
-    ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=2)
-    return figure
+    handles = [_handle("on this dataset, 95%", **thick), _handle("on new data, 95%", **thin)]
+    return _with_legend(figure, handles, ncols=2)
 
 
 @plt.rc_context(STYLE)
 def plot_outputs(outputs: pd.DataFrame) -> Figure:
-    """Plot a network's outputs in training and evaluation mode, row by row.
-
-    Parameters
-    ----------
-    outputs : DataFrame
-        The table ``evaluation-outputs``.
-    """
+    """Plot the table ``evaluation-outputs``: outputs in training and evaluation mode by row."""
     outputs = outputs.sort_values("evaluation", kind="stable")
     place = np.arange(len(outputs))
     figure, axes = plt.subplots(figsize=(7, 3))
-    axes.vlines(
-        place,
-        outputs["low"],
-        outputs["high"],
-        color=LIGHT,
-        linewidth=6,
-        label="training mode, 10% to 90% of passes",
-    )
-    axes.plot(
-        place,
-        outputs["mean"],
-        "_",
-        color="black",
-        markersize=11,
-        markeredgewidth=2,
-        label="their mean",
-    )
+    passes = {"color": LIGHT, "linewidth": 6, "label": "training mode, 10% to 90% of passes"}
+    means = {"color": "black", "markersize": 11, "markeredgewidth": 2, "label": "their mean"}
+    axes.vlines(place, outputs["low"], outputs["high"], **passes)
+    axes.plot(place, outputs["mean"], "_", **means)
     axes.plot(place, outputs["evaluation"], "o", color=DARK, markersize=5, label="evaluation")
     axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle="--")
-    axes.set_xticks([])
-    axes.set_xlabel("rows of a held-out fold, sorted by output")
+    axes.set(xticks=[], xlabel="rows of a held-out fold, sorted by output")
     axes.set_ylabel("probability of a rock")
-    figure.legend(loc="outside upper left", ncols=3)
-    return figure
+    return _with_legend(figure, ncols=3)
 
 
 @plt.rc_context(STYLE)
@@ -198,8 +147,8 @@ def plot_sweep(
     rows: pd.DataFrame,
     x: str,
     label: str,
+    panels: list[list[tuple[str, str, pd.DataFrame]]],
     *,
-    panels: list[list[tuple[str, str, pd.Series]]],
     marks: dict[str, float] | None = None,
     joined: bool = True,
 ) -> Figure:
@@ -210,13 +159,10 @@ def plot_sweep(
     rows : DataFrame
         ``lines``, ``accuracy``, ``standard_error``, ``train_accuracy``, ``collapsed`` and the
         factors of each setting.
-    x : str
-        Factor on the x-axis. Its values are evenly spaced unless they are numbers in [0, 1).
-    label : str
-        Label of the x-axis.
-    panels : list of list of (title, column, mask)
-        Grid of panels: the column that each shows, `accuracy` or `train_accuracy`, and a boolean
-        mask of the rows that it shows.
+    x, label : str
+        Factor on the x-axis, and its label. The values are evenly spaced unless in [0, 1).
+    panels : list of list of (title, column, rows)
+        Grid of panels: the column that each shows, `accuracy` or `train_accuracy`, and its rows.
     marks : dict of str to float, optional
         Position on the x-axis to mark for each line, in steps of the axis' values.
     joined : bool, default=True
@@ -224,100 +170,60 @@ def plot_sweep(
     """
     values = list(dict.fromkeys(rows[x]))
     shares = all(isinstance(value, float) and value < 1 for value in values)
-    dashes, symbols = ["-", "--", ":", "-."], ["o", "s", "D", "^"]
-    colours = [DARK, LIGHT, "black", "#009E73"]
-    shape = len(panels), len(panels[0])
+    height, width = len(panels), len(panels[0])
     figure, grid = plt.subplots(
-        *shape, figsize=(7.4, 0.6 + 2.6 * shape[0]), sharex=True, sharey="row", squeeze=False
+        height, width, figsize=(7.4, 0.6 + 2.6 * height), sharex=True, sharey="row", squeeze=False
     )
     panels = [panel for row in panels for panel in row]
-    for number, name in enumerate(dict.fromkeys(rows["lines"])):
-        style = {
-            "color": colours[number],
-            "marker": symbols[number],
-            "markersize": 4,
-            "linestyle": dashes[number] if joined else "",
-            "linewidth": 1.4,
-            "capsize": 2,
-        }
-        for axes, (_, column, mask) in zip(grid.flat, panels, strict=True):
-            part = rows[(rows["lines"] == name) & mask]
-            place = np.array(part[x] if shares else [values.index(v) for v in part[x]])
+    for axes, (title, column, shown) in zip(grid.flat, panels, strict=True):
+        for number, name in enumerate(dict.fromkeys(rows["lines"])):
+            dashes, marker, colour = LINES[number]
+            part = shown[shown["lines"] == name]
+            place = np.array(part[x] if shares else [values.index(value) for value in part[x]])
+            accuracy = 100 * part[column]
             error = 100 * part["standard_error"] if column == "accuracy" else None
-            axes.errorbar(place, 100 * part[column], error, label=name, **style)
+            line = {"linestyle": dashes if joined else "", "linewidth": 1.4, "color": colour}
+            points = {"marker": marker, "markersize": 4, "capsize": 2}
+            axes.errorbar(place, accuracy, error, label=name, **line, **points)
             collapsed = part["collapsed"] > 0
-            axes.plot(
-                place[collapsed], 100 * part[column][collapsed], "x", color="black", markersize=9
-            )
+            axes.plot(place[collapsed], accuracy[collapsed], "x", color="black", markersize=9)
             if marks:
-                axes.axvline(
-                    marks[name], color=colours[number], linewidth=0.9, linestyle=dashes[number]
-                )
-    for axes, (title, _, _) in zip(grid.flat, panels, strict=True):
-        axes.set_title(title)
+                axes.axvline(marks[name], color=colour, linewidth=0.9, linestyle=dashes)
+        axes.set(title=title, xlabel=label, ylabel="accuracy (%)")
+        axes.label_outer()
+    for axes in grid.flat:
         low, high = axes.get_ylim()
         if high - low < 8:  # so that noise looks small
             low, high = (low + high) / 2 - 4, (low + high) / 2 + 4
         axes.set_ylim(low, min(high, 101))
     if not shares:
         grid[0, 0].set_xticks(range(len(values)), values)
-    for axes in grid[-1]:
-        axes.set_xlabel(label)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("accuracy (%)")
-    handles, labels = grid[0, 0].get_legend_handles_labels()
+    handles, _ = grid[0, 0].get_legend_handles_labels()
     if (rows["collapsed"] > 0).any():
         handles.append(_handle("some collapsed", marker="x", linestyle="", color="black"))
-        labels.append("some collapsed")
-    if len(labels) > 1:
-        figure.legend(handles, labels, loc="outside upper left", ncols=5, fontsize=8)
-    return figure
+    return _with_legend(figure, handles, ncols=5, fontsize=8) if len(handles) > 1 else figure
 
 
 @plt.rc_context(STYLE)
 def plot_candidates(candidates: pd.DataFrame) -> Figure:
-    """Plot the accuracy of a search's candidates by their dropout rates.
-
-    Parameters
-    ----------
-    candidates : DataFrame
-        ``accuracy``, ``chosen``, and at least one of ``visible_dropout`` and
-        ``hidden_dropout``.
-    """
+    """Plot rows of the table ``tuning``: accuracy of the candidates by their dropout rates."""
     places = {"visible_dropout": "dropout on the inputs", "hidden_dropout": "on the hidden layers"}
     panels = {name: label for name, label in places.items() if name in candidates}
+    styles = [("candidate", 18, DARK, "o"), ("chosen", 80, "black", "D")]
     figure, grid = plt.subplots(1, len(panels), figsize=(7.4, 3.2), sharey=True, squeeze=False)
     for axes, (name, label) in zip(grid.flat, panels.items(), strict=True):
-        for chosen, size, shade in ((0, 18, DARK), (1, 80, "black")):
+        for chosen, (what, size, colour, marker) in enumerate(styles):
             part = candidates[candidates["chosen"] == chosen]
-            axes.scatter(
-                part[name],
-                100 * part["accuracy"],
-                size,
-                color=shade,
-                alpha=0.7,
-                linewidths=0,
-                marker="D" if chosen else "o",
-                label="chosen" if chosen else "candidate",
-            )
-        axes.set_xlabel(label)
-    grid[0, 0].set_ylabel("accuracy over the inner folds (%)")
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=2, fontsize=8)
-    return figure
+            style = {"color": colour, "marker": marker, "alpha": 0.7, "linewidths": 0}
+            axes.scatter(part[name], 100 * part["accuracy"], size, label=what, **style)
+        axes.set(xlabel=label, ylabel="accuracy over the inner folds (%)")
+        axes.label_outer()
+    return _with_legend(figure, ncols=2, fontsize=8)
 
 
 @plt.rc_context(STYLE)
 def plot_chosen(tuned: pd.DataFrame, settings: list[str]) -> Figure:
-    """Plot the chosen candidate of each outer fold, one panel per hyperparameter.
-
-    Parameters
-    ----------
-    tuned : DataFrame
-        The table ``tuned``.
-    settings : list of str
-        Columns of the hyperparameters.
-    """
+    """Plot hyperparameters in the table ``tuned``: the chosen value in each outer fold."""
     figure, grid = plt.subplots(
         len(settings), 1, figsize=(7, 0.5 + 0.85 * len(settings)), sharex=True, squeeze=False
     )
@@ -328,15 +234,22 @@ def plot_chosen(tuned: pd.DataFrame, settings: list[str]) -> Figure:
         labels = [f"{level:g}" if isinstance(level, float) else str(level) for level in levels]
         axes.set_yticks(range(len(levels)), labels, fontsize=7)
         axes.set_ylim(-0.6, len(levels) - 0.4)
-        axes.set_title(name.replace("_", " "), fontsize=8, loc="left")
-    grid[-1, 0].set_xticks(tuned["fold"])
-    grid[-1, 0].set_xlabel("outer fold")
+        axes.set_title(name.replace("_", " "), fontsize=8)
+    grid[-1, 0].set(xticks=tuned["fold"], xlabel="outer fold")
     return figure
 
 
 def _handle(label, **style):
     """Return an entry of a legend."""
     return Line2D([], [], label=label, **style)
+
+
+def _with_legend(figure, handles=None, **style):
+    """Add a legend above the panels, by default of what the first panel shows."""
+    if handles is None:
+        handles, _ = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles=handles, loc="outside upper left", **style)
+    return figure
 
 
 def _by_size(value):

@@ -1,25 +1,26 @@
-"""Either engine gives what scikit-learn's gives, with a seed of its own for each network."""
+"""Both functions score as scikit-learn does, with a different seed for each network."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from experiments.foldstack.backend import keras
-from experiments.foldstack.cross_validation import cross_validate, network_seeds
 from sklearn.feature_selection import SelectKBest
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
-from experiments.foldstack.classifier import build_pipeline
-from experiments.foldstack.engine import Task, _plan, fit_and_score_side_by_side
+from experiments.foldstack import cross_validate, cross_validate_sequentially
+from experiments.foldstack.engine import Task, _plan, fit_and_score, network_seeds
 from experiments.foldstack.metrics import measure
-from experiments.harness.errors import Unstackable
+from experiments.foldstack.network import build_pipeline, keras
+from experiments.foldstack.stack import Unstackable
 
 TINY = {"hidden_units": (8,), "hidden_dropout": 0.2}
 
 
 SCORES = ("test_score", "train_score", "test_log_loss", "train_log_loss", "collapsed")
-both_engines = pytest.mark.parametrize("engine", ["stacked", "scikit-learn"])
+both = pytest.mark.parametrize("validate", [cross_validate, cross_validate_sequentially])
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +28,14 @@ def splits(sonar):
     return list(StratifiedKFold(3, shuffle=True, random_state=0).split(sonar.X, sonar.y))
 
 
-def run(data, splits, jobs=1, seed=7, **options):
-    pipeline = build_pipeline(TINY, epochs=2, random_state=seed)
-    return cross_validate(pipeline, data.X, data.y, splits, jobs=jobs, **options)
+def run(data, splits, validate=cross_validate, n_jobs=1, seed=7, **options):
+    pipeline = build_pipeline(**TINY, epochs=2, random_state=seed)
+    return validate(pipeline, data.X, data.y, cv=splits, n_jobs=n_jobs, **options)
 
 
-@both_engines
-def test_scores_are_those_of_the_estimators_on_their_splits(sonar, splits, engine):
-    scores = run(sonar, splits, engine=engine, return_estimator=True)
+@both
+def test_scores_are_those_of_the_returned_estimators(sonar, splits, validate):
+    scores = run(sonar, splits, validate, return_estimator=True)
     for i, (train, test) in enumerate(splits):
         pipeline = scores["estimator"][i]
         for part, rows in [("train", train), ("test", test)]:
@@ -44,70 +45,68 @@ def test_scores_are_those_of_the_estimators_on_their_splits(sonar, splits, engin
             assert scores[f"{part}_log_loss"][i] == pytest.approx(expected, abs=1e-6)
 
 
-@both_engines
-def test_the_scaler_never_sees_the_test_fold(sonar, splits, engine):
-    spoilt = sonar.X.copy()
-    spoilt[splits[0][1]] = 1e6
-    scores = cross_validate(
-        build_pipeline(TINY, epochs=1, random_state=0),
-        spoilt, sonar.y, splits[:1], engine=engine, jobs=1, return_estimator=True,
-    )  # fmt: skip
+@both
+def test_the_scaler_never_sees_the_test_fold(sonar, splits, validate):
+    corrupted = sonar.X.copy()
+    corrupted[splits[0][1]] = 1e6
+    pipeline = build_pipeline(**TINY, epochs=1, random_state=0)
+    scores = validate(pipeline, corrupted, sonar.y, cv=splits[:1], n_jobs=1, return_estimator=True)
     expected = StandardScaler().fit(sonar.X[splits[0][0]])
     assert np.array_equal(scores["estimator"][0]["standardize"].mean_, expected.mean_)
     assert np.array_equal(scores["estimator"][0]["standardize"].scale_, expected.scale_)
 
 
-@both_engines
-def test_same_seed_same_scores_whatever_the_jobs(sonar, splits, engine):
+@both
+def test_the_scores_depend_on_the_seed_and_not_on_n_jobs(sonar, splits, validate):
     one, two, other = (
-        run(sonar, splits, engine=engine, jobs=1),
-        run(sonar, splits, engine=engine, jobs=2),
-        run(sonar, splits, engine=engine, seed=8),
+        run(sonar, splits, validate, n_jobs=1),
+        run(sonar, splits, validate, n_jobs=2),
+        run(sonar, splits, validate, seed=8),
     )
     for key in SCORES:
         assert np.array_equal(one[key], two[key])
     assert not np.array_equal(one["test_log_loss"], other["test_log_loss"])
 
 
-def test_every_network_has_a_seed_of_its_own():
+def test_network_seeds_differ():
     assert len(set(network_seeds(7, 1000))) == 1000
     assert network_seeds(7, 10) == network_seeds(7, 1000)[:10]
     assert network_seeds(7, 10) != network_seeds(8, 10)
 
 
-@both_engines
-def test_the_same_split_twice_gives_two_different_networks(sonar, splits, engine):
-    scores = run(sonar, [splits[0], splits[0]], engine=engine)
+@both
+def test_the_same_split_twice_gives_two_different_networks(sonar, splits, validate):
+    scores = run(sonar, [splits[0], splits[0]], validate)
     assert scores["test_log_loss"][0] != scores["test_log_loss"][1]
 
 
-@both_engines
-def test_progress_counts_every_network(sonar, splits, engine):
+@both
+def test_progress_counts_every_network(sonar, splits, validate):
     finished = []
-    run(sonar, splits, engine=engine, progress=finished.append)
+    run(sonar, splits, validate, progress=finished.append)
     assert sum(finished) == pytest.approx(len(splits))
 
 
-def test_engines_agree_without_dropout_and_shuffling_aside(sonar, splits):
-    """One batch an epoch leaves no order to differ in, zero epochs of dropout no masks."""
+def test_both_functions_agree_where_nothing_is_random(sonar, splits):
+    """One batch has no order, and the problem is convex: the initial weights hardly matter."""
     pipeline = build_pipeline(
-        {"hidden_units": (), "learning_rate": 0.5}, epochs=200, batch_size=-1, random_state=0
-    )  # logistic regression: convex, so initial weights hardly matter either
+        hidden_units=(), learning_rate=0.5, epochs=200, batch_size=-1, random_state=0
+    )
     stacked, reference = (
-        cross_validate(pipeline, sonar.X, sonar.y, splits, engine=engine, jobs=1)
-        for engine in ("stacked", "scikit-learn")
+        validate(pipeline, sonar.X, sonar.y, cv=splits, n_jobs=1)
+        for validate in (cross_validate, cross_validate_sequentially)
     )
     np.testing.assert_allclose(stacked["test_score"], reference["test_score"], atol=0.05)
     np.testing.assert_allclose(stacked["train_log_loss"], reference["train_log_loss"], rtol=0.05)
 
 
-def test_folds_of_different_numbers_of_batches_train_as_they_would_alone(sonar):
-    pipeline = build_pipeline({"hidden_units": (8,)}, epochs=3)
+def test_splits_with_different_numbers_of_batches_train_as_they_would_alone(sonar):
+    pipeline = build_pipeline(hidden_units=(8,), epochs=3)
     numbers = np.random.default_rng(0).permutation(208)
     tasks = [Task(pipeline, i, numbers[:n], numbers[n:]) for i, n in enumerate([32, 33, 47, 48])]
-    together = fit_and_score_side_by_side(tasks, sonar.X, sonar.y)
+    together = fit_and_score(tasks, sonar.X, sonar.y)
     for i, task in enumerate(tasks):
-        alone = fit_and_score_side_by_side([task], sonar.X, sonar.y)[0]
+        alone = fit_and_score([task], sonar.X, sonar.y)[0]
         for key in SCORES:
             assert together[i][key] == pytest.approx(alone[key], abs=1e-5)
 
@@ -125,7 +124,7 @@ def test_folds_of_different_numbers_of_batches_train_as_they_would_alone(sonar):
         (3, 10**9, [1, 1, 1]),
     ],
 )
-def test_stacks_are_even_in_number_of_one_size_and_bounded(number, entries, copies):
+def test_stacks_have_one_bounded_size_and_are_even_in_number(number, entries, copies):
     plan = _plan(list(range(number)), entries)
     assert [len(numbers) for numbers in plan] == copies
     assert sorted({n for numbers in plan for n in numbers}) == list(range(number))
@@ -141,21 +140,20 @@ def test_curves_end_at_the_scores(sonar, splits):
         assert not np.array_equal(curve[:, 0], curve[:, 1])
 
 
-@both_engines
-def test_a_network_that_gives_one_class_is_told(sonar, splits, engine):
-    dead = build_pipeline({"hidden_units": (4,), "learning_rate": 1e5}, epochs=2, random_state=0)
-    alive = build_pipeline({"hidden_units": (4,)}, epochs=2, random_state=0)
-    for pipeline, expected in ((dead, True), (alive, False)):
-        scores = cross_validate(pipeline, sonar.X, sonar.y, splits[:2], engine=engine, jobs=1)
+@both
+def test_a_network_that_predicts_one_class_is_flagged(sonar, splits, validate):
+    for rate, expected in ((1e5, True), (0.01, False)):
+        pipeline = build_pipeline(hidden_units=(4,), learning_rate=rate, epochs=2, random_state=0)
+        scores = validate(pipeline, sonar.X, sonar.y, cv=splits[:2], n_jobs=1)
         assert scores["collapsed"].tolist() == [expected] * 2
 
 
-def test_the_classifier_may_stand_alone_and_other_steps_before_it(sonar, splits):
-    pipeline = build_pipeline(TINY, epochs=1, random_state=0)
+def test_pipelines_with_one_step_and_with_three(sonar, splits):
+    pipeline = build_pipeline(**TINY, epochs=1, random_state=0)
     alone = Pipeline(pipeline.steps[1:])
     longer = Pipeline([("select", SelectKBest(k=7)), *pipeline.steps])
     for changed, features in ((alone, 60), (longer, 7)):
-        scores = cross_validate(changed, sonar.X, sonar.y, splits, return_estimator=True)
+        scores = cross_validate(changed, sonar.X, sonar.y, cv=splits, return_estimator=True)
         for estimator, (_, test), score in zip(
             scores["estimator"], splits, scores["test_score"], strict=True
         ):
@@ -165,28 +163,37 @@ def test_the_classifier_may_stand_alone_and_other_steps_before_it(sonar, splits)
 
 @pytest.mark.parametrize(
     ("parameter", "value"),
-    [("class_weight", "balanced"), ("validation_split", 0.1), ("shuffle", False),
-     ("fit__initial_epoch", 1), ("callbacks", [1])],
-)  # fmt: skip
+    [
+        ("class_weight", "balanced"),
+        ("validation_split", 0.1),
+        ("shuffle", False),
+        ("fit__initial_epoch", 1),
+        ("callbacks", [1]),
+    ],
+)
 def test_parameters_that_would_be_ignored_are_refused(sonar, splits, parameter, value):
-    pipeline = build_pipeline(TINY, epochs=1).set_params(**{f"mlp__{parameter}": value})
+    pipeline = build_pipeline(**TINY, epochs=1).set_params(**{f"mlp__{parameter}": value})
     with pytest.raises(Unstackable, match=f"parameter {parameter}="):
-        cross_validate(pipeline, sonar.X, sonar.y, splits)
+        cross_validate(pipeline, sonar.X, sonar.y, cv=splits)
 
 
 @pytest.mark.parametrize(
     ("parameter", "value"),
-    [("class_weight", "balanced"), ("validation_split", 0.1), ("shuffle", False),
-     ("fit__initial_epoch", 1), ("callbacks", keras.callbacks.TerminateOnNaN)],
-)  # fmt: skip
-def test_the_other_engine_takes_them(sonar, splits, parameter, value):
-    pipeline = build_pipeline(TINY, epochs=2, random_state=0).set_params(
+    [
+        ("class_weight", "balanced"),
+        ("validation_split", 0.1),
+        ("shuffle", False),
+        ("fit__initial_epoch", 1),
+        ("callbacks", keras.callbacks.TerminateOnNaN),
+    ],
+)
+def test_the_reference_follows_those_parameters(sonar, splits, parameter, value):
+    pipeline = build_pipeline(**TINY, epochs=2, random_state=0).set_params(
         **{f"mlp__{parameter}": value}
     )
-    scores = cross_validate(
-        pipeline, sonar.X, sonar.y, splits[:1], engine="scikit-learn", jobs=1,
-        return_estimator=True,
-    )  # fmt: skip
+    scores = cross_validate_sequentially(
+        pipeline, sonar.X, sonar.y, cv=splits[:1], n_jobs=1, return_estimator=True
+    )
     assert 0.3 < scores["test_score"][0] <= 1
     assert scores["estimator"][0][-1].get_params()[parameter] == value
 
@@ -210,7 +217,7 @@ def test_measure_agrees_with_scikit_learn():
     assert measured["log_loss"] == pytest.approx(log_loss(y, both), rel=1e-6)
 
 
-def test_measure_takes_many_networks_and_leaves_out_padding():
+def test_measure_takes_many_networks_and_ignores_padding():
     y = np.array([[True, False, True], [True, True, False]])
     probability = np.array([[0.9, 0.2, 0.9], [0.9, np.nan, 0.1]], np.float32)
     measured = measure(y, probability, np.array([[True, True, False], [True, False, True]]))
@@ -219,3 +226,20 @@ def test_measure_takes_many_networks_and_leaves_out_padding():
     assert measured["collapsed"].tolist() == [False, False]
     assert measure(y, probability)["collapsed"].tolist() == [False, True]
     assert measure(y[0], np.full(3, 0.6, np.float32))["collapsed"]
+
+
+def test_cv_and_inputs_are_those_of_scikit_learn(sonar):
+    pipeline = build_pipeline(**TINY, epochs=1, random_state=0)
+    frame, labels = pd.DataFrame(sonar.X), pd.Series(sonar.y)
+    labels.index = np.arange(208)[::-1]  # taken by position
+    expected = cross_validate(pipeline, sonar.X, sonar.y, cv=StratifiedKFold(3))
+    for cv in (3, StratifiedKFold(3).split(sonar.X, sonar.y)):
+        scores = cross_validate(pipeline, frame, labels, cv=cv)
+        assert np.array_equal(scores["test_log_loss"], expected["test_log_loss"])
+
+
+def test_other_estimators_and_more_classes_are_refused(sonar):
+    with pytest.raises(TypeError, match=r"last step is a foldstack.KerasClassifier, got SVC"):
+        cross_validate(SVC(), sonar.X, sonar.y)
+    with pytest.raises(ValueError, match="Only binary classification is supported"):
+        cross_validate(build_pipeline(epochs=1), sonar.X, np.arange(208) % 3)

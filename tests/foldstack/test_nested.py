@@ -1,193 +1,21 @@
-"""Searching, tuning by nested cross-validation, and the network that is taken along."""
-
-import functools
-import json
-import zipfile
+"""Nested cross-validation: inner splits choose, outer splits score."""
 
 import numpy as np
-import pandas as pd
 import pytest
-from experiments.foldstack.backend import keras
-from scipy import stats
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score
-from sklearn.model_selection import (
-    GridSearchCV,
-    GroupKFold,
-    KFold,
-    StratifiedKFold,
-    cross_val_score,
+
+from experiments.foldstack import (
+    build_pipeline,
+    check_candidates,
+    cross_validate,
+    nested_cross_validate,
+    nested_splits,
 )
-from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from experiments import figures, predict, report, tune, validate
-from experiments.foldstack import export as takeaway
-from experiments.foldstack.classifier import build_pipeline
-from experiments.foldstack.model_selection import (
-    StackedSearchCV,
-    best_candidate,
-    draw_candidates,
-    score_candidates,
-)
-from experiments.foldstack.nested import nested_splits
-from experiments.harness.dataset import read_rows
-from experiments.harness.errors import InputError
-from experiments.reporting.plots import plot_chosen
-from tests.conftest import SONAR
-
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras, when saving
-UNITS, DROPOUT = "mlp__model__hidden_units", "mlp__model__hidden_dropout"
-SPACE = {UNITS: [(8,), (4, 4)], DROPOUT: [0.0, 0.2]}
-TOY = ["--folds=3", "--inner-folds=2", "--candidates=3", "--epochs=5", "--jobs=2"]
+RATE = "mlp__model__learning_rate"
 
 
-def pipeline(epochs=5):
-    return build_pipeline({"hidden_units": (8,)}, epochs=epochs, random_state=0)
-
-
-@pytest.fixture(scope="module")
-def own(tmp_path_factory):
-    """A table as a reader might bring it, tuned at toy size."""
-    folder = tmp_path_factory.mktemp("own")
-    generator = np.random.default_rng(0)
-    X = generator.normal(size=(90, 5))
-    X[:, 3] = 7  # a constant column
-    frame = pd.DataFrame(X, columns=["a", "b", "c", "fixed", "e"]).round(4)
-    frame.to_csv(folder / "new.csv", index=False)
-    frame.insert(1, "bought", np.where(X[:, 0] + X[:, 1] > 0, "yes", "no"))
-    frame.to_csv(folder / "mine.csv", sep=";", index=False)
-    tune.main([*TOY, f"--data={folder / 'mine.csv'}", "--target=bought",
-               f"--results={folder / 'results'}"])  # fmt: skip
-    return folder
-
-
-def test_the_search_keeps_the_conventions_of_scikit_learn(sonar):
-    search = StackedSearchCV(pipeline(), SPACE, cv=3, random_state=0, jobs=2)
-    search.fit(sonar.X, sonar.y)
-    results = search.cv_results_
-    assert len(results["params"]) == 4  # all there are
-    splits = np.array([results[f"split{number}_test_score"] for number in range(3)])
-    assert results["mean_test_score"] == pytest.approx(splits.mean(axis=0))
-    assert results["rank_test_score"][search.best_index_] == 1
-    assert search.best_params_ == results["params"][search.best_index_]
-    assert results[f"param_{UNITS}"].tolist() == [one[UNITS] for one in results["params"]]
-    assert search.best_score_ == results["mean_test_score"].max()
-    assert (
-        search.best_estimator_[-1].get_params()["model__hidden_units"]
-        == (search.best_params_[UNITS])
-    )
-    assert search.score(sonar.X, sonar.y) == accuracy_score(sonar.y, search.predict(sonar.X))
-    assert search.predict_proba(sonar.X).shape == (208, 2)
-    again = StackedSearchCV(pipeline(), SPACE, cv=3, random_state=0, jobs=1).fit(sonar.X, sonar.y)
-    assert np.array_equal(again.cv_results_["mean_test_score"], results["mean_test_score"])
-
-
-def test_the_search_can_be_cross_validated(sonar):
-    search = StackedSearchCV(pipeline(epochs=2), SPACE, n_iter=2, cv=2, random_state=0)
-    folds = StratifiedKFold(2, shuffle=True, random_state=0)
-    scores = cross_val_score(search, sonar.X, sonar.y, cv=folds)
-    assert ((scores > 0.4) & (scores <= 1)).all()
-
-
-def name_of(part):
-    """Name a check without the address that scikit-learn's names have; workers compare them."""
-    while isinstance(part, functools.partial):
-        part = part.func
-    return getattr(part, "__name__", type(part).__name__)
-
-
-CHECKS = list(estimator_checks_generator(
-    StackedSearchCV(
-        build_pipeline({"hidden_units": (8,), "learning_rate": 0.1}, epochs=20),
-        {DROPOUT: [0.0]}, n_iter=1, cv=2, random_state=0, jobs=1,
-    ),
-    mark="skip",
-))  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=name_of)
-def test_the_search_passes_scikit_learn_s_checks(estimator, check):
-    check(estimator)
-
-
-def test_the_search_refuses_what_it_cannot_train(sonar):
-    with pytest.raises(ValueError, match="binary"):
-        StackedSearchCV(pipeline(), SPACE).fit(sonar.X, np.arange(208) % 3)
-    with pytest.raises(ValueError, match="a training fold has rows of one class only"):
-        StackedSearchCV(pipeline(), SPACE, cv=KFold(2)).fit(sonar.X, sonar.y)
-    with pytest.raises(TypeError, match="takes a Pipeline whose last step is a KerasClassifier"):
-        StackedSearchCV(LogisticRegression(), {"C": [1]}).fit(sonar.X, sonar.y)
-    with pytest.raises(ValueError, match="mlp__optimizer cannot be tuned, it has no effect"):
-        StackedSearchCV(pipeline(), {"mlp__optimizer": ["adam"]}).fit(sonar.X, sonar.y)
-
-
-def test_the_search_takes_what_scikit_learn_s_takes(sonar):
-    groups = np.arange(208) // 4
-    generator = np.random.RandomState(0)
-    search = StackedSearchCV(
-        pipeline(1), [{UNITS: [(8,)]}, {DROPOUT: [0.2]}], cv=GroupKFold(2, shuffle=True,
-        random_state=0), random_state=generator, jobs=1,
-    ).fit(sonar.X, sonar.y, groups=groups)  # fmt: skip
-    assert {*search.cv_results_} >= {f"param_{UNITS}", f"param_{DROPOUT}"}
-    assert search.n_splits_ == 2
-    splits = list(StratifiedKFold(2, shuffle=True, random_state=0).split(sonar.X, sonar.y))
-    search = StackedSearchCV(pipeline(1), {DROPOUT: [0.2]}, cv=splits, random_state=0, jobs=1)
-    assert search.fit(sonar.X, sonar.y).predict(sonar.X[:3]).shape == (3,)
-
-
-def test_a_clear_winner_wins_as_in_a_grid_search(sonar):
-    grid = {"mlp__model__learning_rate": [1e-6, 0.05]}
-    folds = StratifiedKFold(2, shuffle=True, random_state=0)
-    ours = StackedSearchCV(pipeline(20), grid, cv=folds, random_state=0).fit(sonar.X, sonar.y)
-    theirs = GridSearchCV(pipeline(20), grid, cv=folds).fit(sonar.X, sonar.y)
-    assert ours.best_params_ == theirs.best_params_
-
-
-def test_the_search_is_held_to_a_grid_search(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(validate, "GRID", {"mlp__model__hidden_dropout": [0.0, 0.9]})
-    validate.main(["--part=search", "--folds=3", "--epochs=10", "--jobs=1",
-                   f"--data={SONAR}", f"--results={tmp_path}"])  # fmt: skip
-    table = pd.read_csv(tmp_path / "validation-search.csv")
-    assert table["hidden_dropout"].tolist() == [0, 0.9]
-    assert (table["p_holm"] >= 0.05).all()
-    for column in ("stacked_search", "grid_search"):
-        assert table[column][0] > table[column][1]
-    assert "validation-search.csv" in capsys.readouterr().out
-
-
-def test_candidates_are_scored_as_they_would_be_alone(sonar):
-    splits = list(StratifiedKFold(2, shuffle=True, random_state=0).split(sonar.X, sonar.y))
-    candidates = [{DROPOUT: 0.0}, {UNITS: (4,)}]
-    scores = score_candidates(pipeline(), candidates, sonar.X, sonar.y, splits, seed=3)
-    assert scores["test_score"].shape == (2, 2)
-    first = score_candidates(pipeline(), candidates[:1], sonar.X, sonar.y, splits, seed=3)
-    np.testing.assert_allclose(first["test_log_loss"][0], scores["test_log_loss"][0], rtol=1e-5)
-
-
-def test_settings_are_shown_in_the_order_of_the_space_and_of_their_size():
-    (drawn,) = draw_candidates(SPACE, 1, 0)
-    assert list(drawn) == list(SPACE)
-    tuned = pd.DataFrame({"fold": [1, 2, 3], "units": ["(120, 60)", "(60,)", "none"]})
-    axes = plot_chosen(tuned, ["units"]).axes[0]
-    labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["none", "(60,)", "(120, 60)"]
-
-
-def test_candidates_are_drawn_from_lists_and_distributions():
-    assert len(draw_candidates(SPACE, 30, 0)) == 4
-    drawn = draw_candidates({"rate": stats.loguniform(0.001, 0.1)}, 30, 0)
-    assert len({one["rate"] for one in drawn}) == 30
-    assert drawn == draw_candidates({"rate": stats.loguniform(0.001, 0.1)}, 30, 0)
-
-
-def test_the_first_of_two_that_are_level_is_best():
-    assert best_candidate(np.array([[0.1, 0.2], [0.3, 0.6], [0.6, 0.3]])) == 1
-
-
-def test_no_inner_fold_sees_the_outer_one(sonar):
-    outer, inner = nested_splits(sonar.X, sonar.y, folds=4, inner_folds=3, seed=0)
+def test_inner_splits_never_contain_outer_test_samples(sonar):
+    outer, inner = nested_splits(sonar.X, sonar.y, n_splits=4, n_inner_splits=3, seed=0)
     assert len(inner) == 5
     for (train, test), splits in zip(outer, inner[:-1], strict=True):
         for inner_train, inner_test in splits:
@@ -196,197 +24,43 @@ def test_no_inner_fold_sees_the_outer_one(sonar):
     assert sorted(np.concatenate([test for _, test in inner[-1]])) == list(range(208))
 
 
-def test_what_the_tuning_writes(own):
-    tuning = pd.read_csv(own / "results" / "tuning.csv")
-    tuned = pd.read_csv(own / "results" / "tuned.csv")
-    assert len(tuning) == 4 * 3
-    assert tuning.groupby("fold")["chosen"].sum().tolist() == [1] * 4
-    best = tuning.groupby("fold")["accuracy"].max()
-    chosen = tuning[tuning["chosen"] == 1].set_index("fold")["accuracy"]
-    assert chosen.sort_index().tolist() == pytest.approx(best.tolist())
-    assert tuned["inner_accuracy"].tolist() == pytest.approx(best[1:].tolist())
-    chosen = tuning[(tuning["chosen"] == 1) & (tuning["fold"] > 0)]
-    assert tuned["hidden_dropout"].tolist() == chosen["hidden_dropout"].tolist()
-    rates = tuning.drop_duplicates("candidate").set_index("candidate")
-    dropping = (rates[["visible_dropout", "hidden_dropout"]] > 0).any(axis=1)
-    assert dropping.sum() == 2  # of three candidates one has none
-    assert dropping[tuned["with_dropout_candidate"]].all()
-    assert not dropping[tuned["without_dropout_candidate"]].any()
-    for fold in tuned.itertuples():
-        way = "with" if dropping[fold.candidate] else "without"
-        assert fold.candidate == getattr(fold, f"{way}_dropout_candidate")
-        assert fold.accuracy == getattr(fold, f"{way}_dropout_accuracy")
-    figures.main([f"--results={own / 'results'}"])
-    assert (own / "results" / "figures" / "tuned.png").exists()
-    report.main([f"--results={own / 'results'}"])  # without any arm
-    page = (own / "results" / "README.md").read_text()
-    assert "Tuning: 3 outer folds, 2 inner ones in each, 3 candidates, 5 epochs, seed 7." in page
-    assert "outer folds; 2 of its 3 candidates have some." in page
-    assert "- Does dropout help? The best of the candidates with dropout reach" in page
-    assert "cylinder" not in page  # it is not of the Sonar data
-
-
-def test_the_same_seed_tunes_to_the_same_bytes(own, tmp_path):
-    tune.main([*TOY, "--jobs=1", f"--data={own / 'mine.csv'}", "--target=bought",
-               f"--results={tmp_path}"])  # fmt: skip
-    for name in ("tuning.csv", "tuned.csv"):
-        assert (tmp_path / name).read_bytes() == (own / "results" / name).read_bytes()
-
-
-def test_the_network_needs_nothing_of_ours_and_predicts_as_the_command_does(own, capsys):
-    network = keras.saving.load_model(own / "results" / "tuned.keras", safe_mode=True)
-    rows = pd.read_csv(own / "new.csv").to_numpy(np.float32)
-    expected = network.predict(rows, verbose=0)[:, 0]
-    predict.main([f"--model={own / 'results' / 'tuned.keras'}", f"--data={own / 'new.csv'}",
-                  f"--results={own / 'results'}"])  # fmt: skip
-    written = pd.read_csv(own / "results" / "predictions.csv")
-    assert written["line"].tolist() == list(range(2, 92))
-    np.testing.assert_allclose(written["probability of yes"], expected, rtol=1e-5)
-    assert written["class"].tolist() == ["yes" if p > 0.5 else "no" for p in expected]
-    assert "yes" in capsys.readouterr().out
-
-
-def test_the_columns_are_found_by_name(own, tmp_path):
-    frame = pd.read_csv(own / "new.csv")
-    mixed = frame[["e", "fixed", "c", "b", "a"]].assign(more=1)
-    mixed.to_csv(tmp_path / "mixed.csv", index=False)
-    X, *_ = read_rows(tmp_path / "mixed.csv", list(frame.columns))
-    assert np.array_equal(X, frame.to_numpy())
-    frame[["a", "b"]].to_csv(tmp_path / "narrow.csv", index=False)
-    with pytest.raises(InputError, match="no column 'c'; the network was trained on 5: 'a', 'b'"):
-        read_rows(tmp_path / "narrow.csv", list(frame.columns))
-
-
-def test_columns_without_names_are_not_left_out(tmp_path):
-    (tmp_path / "wide.csv").write_text("1,2,3\n")
-    assert read_rows(tmp_path / "wide.csv", [f"column {n}" for n in (1, 2, 3)])[0].shape == (1, 3)
-    with pytest.raises(InputError, match="has 3 columns, the network was trained on 2"):
-        read_rows(tmp_path / "wide.csv", ["column 1", "column 2"])
-
-
-def test_columns_are_found_by_name_even_if_they_are_named_by_numbers(tmp_path):
-    (tmp_path / "mixed.csv").write_text("column 2,column 1\n1,2\n")
-    X, *_ = read_rows(tmp_path / "mixed.csv", ["column 1", "column 2"])
-    assert X.tolist() == [[2, 1]]
-
-
-def test_a_row_too_far_from_all_others_is_not_predicted(tmp_path, capsys):
-    generator = np.random.default_rng(0)
-    X = generator.normal(size=(60, 2)) / 1e9
-    y = np.where(X[:, 0] > 0, "yes", "no")
-    fitted = build_pipeline({"hidden_units": (8,)}, epochs=5, random_state=0).fit(X, y)
-    (tmp_path / "net.keras").write_bytes(takeaway.pack_network(fitted, ["a", "b"]))
-    (tmp_path / "far.csv").write_text("a,b\n0,0\n1e30,1e30\n")
-    with pytest.raises(SystemExit) as caught:
-        predict.main([f"--model={tmp_path / 'net.keras'}", f"--data={tmp_path / 'far.csv'}",
-                      f"--results={tmp_path / 'results'}"])  # fmt: skip
-    assert caught.value.code == 2
-    assert "far.csv, line 3: the network gives no probability" in capsys.readouterr().err
-    assert not (tmp_path / "results").exists()
-
-
-def test_a_header_does_not_hinder_a_network_whose_columns_have_no_names(tmp_path):
-    (tmp_path / "named.csv").write_text("a,b\n1,2\n3,4\n")
-    X, lines, _ = read_rows(tmp_path / "named.csv", ["column 1", "column 2"])
-    assert (X.tolist(), lines) == ([[1, 2], [3, 4]], [2, 3])
-
-
-def test_the_network_taken_along_is_exact_for_large_numbers_too():
-    """Seconds since 1970 have no minutes left in single precision."""
-    generator = np.random.default_rng(0)
-    X = np.c_[1.7e9 + generator.uniform(0, 600, 60), generator.normal(size=60) / 1e9]
-    y = np.where(X[:, 0] > 1.7e9 + 300, "late", "early")
-    fitted = build_pipeline({"hidden_units": (8,)}, epochs=20, random_state=0).fit(X, y)
-    content = takeaway.pack_network(fitted, ["second", "tiny"])
-    assert not takeaway.check_packed(content, fitted, X)  # by Keras' predict(X) it is not
-    small = build_pipeline({"hidden_units": (8,)}, epochs=20, random_state=0).fit(X - 1.7e9, y)
-    assert takeaway.check_packed(takeaway.pack_network(small, ["s", "tiny"]), small, X - 1.7e9)
-    other = build_pipeline({"hidden_units": (8,)}, epochs=20, random_state=1).fit(X, y)
-    with pytest.raises(InputError, match="nothing was written: as a file, the network's"):
-        takeaway.check_packed(content, other, X)
-
-
-def test_a_search_whose_networks_diverge_writes_no_network(own, tmp_path, capsys):
-    (tmp_path / "wild.toml").write_text("mlp__model__learning_rate = [1e30]\n")
-    (tmp_path / "tuned.keras").write_text("of an earlier search")
-    with pytest.raises(SystemExit) as caught:
-        tune.main([*TOY, f"--data={own / 'mine.csv'}", "--target=bought",
-                   f"--space={tmp_path / 'wild.toml'}", f"--results={tmp_path}"])  # fmt: skip
-    printed = capsys.readouterr()
-    assert caught.value.code == 2
-    assert "Of the 3 networks chosen 3 diverged: the space is too wide" in printed.out
-    assert "dropout" not in printed.out  # it was not searched for
-    assert printed.err.startswith("tune: no network was written: with the settings to use it")
-    assert printed.err.count("\n") == 1
-    assert not (tmp_path / "tuned.keras").exists()
-    assert pd.read_csv(tmp_path / "tuned.csv")["collapsed"].tolist() == [1, 1, 1]
-
-
-@pytest.mark.parametrize("content", [b"", b"no archive", "foreign", "broken"])
-def test_a_broken_network_is_refused(tmp_path, own, capsys, content):
-    path = tmp_path / "net.keras"
-    if content == "foreign":
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("config.json", "{}")
-    elif content == "broken":
-        with zipfile.ZipFile(path, "w") as archive:
-            labels = {"classes": ["no", "yes"], "features": ["a", "b", "c", "fixed", "e"]}
-            archive.writestr(takeaway.LABELS, json.dumps(labels))
-    else:
-        path.write_bytes(content)
-    with pytest.raises(SystemExit) as caught:
-        predict.main([f"--model={path}", f"--data={own / 'new.csv'}", f"--results={tmp_path}"])
-    assert caught.value.code == 2
-    assert "is no network of `make tune`, or broken" in capsys.readouterr().err
-    assert not (tmp_path / "predictions.csv").exists()
+def test_inner_splits_choose_and_outer_splits_score(sonar):
+    pipeline = build_pipeline(hidden_units=(8,), epochs=10, random_state=7)
+    candidates = [{RATE: 1e-6}, {RATE: 0.05}, {RATE: 1e-5}]
+    outer, inner = nested_splits(sonar.X, sonar.y, n_splits=2, n_inner_splits=2, seed=0)
+    done, groups = [], {"slow": [0, 2], "fast": [1]}
+    scores = nested_cross_validate(
+        pipeline,
+        candidates,
+        sonar.X,
+        sonar.y,
+        outer,
+        inner,
+        groups=groups,
+        seed=7,
+        progress=done.append,
+    )
+    assert sum(done) == pytest.approx(3 * 3 * 2)
+    assert scores["inner"]["mean_test_score"].shape == (3, 3)
+    assert scores["chosen"].tolist() == [1, 1, 1]
+    assert scores["inner_score"].tolist() == scores["inner"]["mean_test_score"][:2, 1].tolist()
+    ways = scores["outer"]
+    assert set(ways) == {"chosen", "baseline", "slow", "fast"}
+    assert ways["baseline"]["candidate"].tolist() == [-1, -1]
+    assert set(ways["slow"]["candidate"]) <= {0, 2}
+    assert ways["chosen"]["test_score"].tolist() == ways["fast"]["test_score"].tolist()
+    alone = cross_validate(pipeline, sonar.X, sonar.y, cv=outer)
+    np.testing.assert_allclose(ways["baseline"]["test_log_loss"], alone["test_log_loss"], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("candidate", "message"),
     [
-        ("", "has no parameters"),
-        ("a = ", "Invalid value"),
-        ("mlp__model__hidden_dropout = 0.2", "needs a list of values"),
-        ("mlp__model__learning_rate = {low = 0, high = 1, log = true}", "needs a list of values"),
-        ("mlp__model__droput = [0.2]", "mlp__model__droput = 0.2"),
-        ("mlp__model__hidden_dropout = [1.5]", "mlp__model__hidden_dropout = 1.5"),
-        ('mlp__model__max_norm = ["three"]', "mlp__model__max_norm = 'three'"),
+        ({"mlp__model__droput": 0.2}, "mlp__model__droput = 0.2: there is no parameter"),
+        ({RATE: -1}, f"{RATE} = -1: `learning_rate` must be"),
+        ({"mlp": None}, "mlp = None: mlp cannot be searched"),
     ],
 )
-def test_an_impossible_space_is_refused(tmp_path, own, capsys, text, message):
-    space = tmp_path / "space.toml"
-    space.write_text(text)
-    with pytest.raises(SystemExit) as caught:
-        tune.main([*TOY, f"--data={own / 'mine.csv'}", "--target=bought", f"--space={space}",
-                   f"--results={tmp_path / 'results'}"])  # fmt: skip
-    error = capsys.readouterr().err
-    assert caught.value.code == 2
-    assert message in error
-    assert error.count("\n") == 1
-    assert not list(tmp_path.glob("results/*"))
-
-
-def test_a_space_from_a_file(tmp_path):
-    path = tmp_path / "space.toml"
-    path.write_text(
-        'mlp__model__max_norm = ["none", 3]\n'
-        'mlp__model__hidden_dropout = ["none", 0.2]\n'
-        "mlp__model__hidden_units = [[8], [4, 4]]\n"
-        "mlp__model__learning_rate = {low = 0.001, high = 0.1, log = true}\n"
-        "mlp__model__momentum = {low = 0.5, high = 0.9}\n"
-    )
-    space = tune.read_space(path)
-    assert space["mlp__model__max_norm"] == [None, 3]
-    assert space["mlp__model__hidden_dropout"] == [0, 0.2]
-    assert space["mlp__model__hidden_units"] == [(8,), (4, 4)]
-    assert space["mlp__model__learning_rate"].support() == (0.001, 0.1)
-    assert space["mlp__model__momentum"].support() == (0.5, 0.9)
-
-
-def test_too_few_rows_for_the_inner_folds_are_told(tmp_path, capsys):
-    path = tmp_path / "few.csv"
-    path.write_text("1,a\n2,a\n3,a\n4,b\n5,b\n6,b\n")
-    with pytest.raises(SystemExit) as caught:
-        tune.main([*TOY, f"--data={path}", "--inner-folds=3", f"--results={tmp_path}"])
-    assert caught.value.code == 2
-    assert "the smaller class has 3 rows, too few" in capsys.readouterr().err
+def test_impossible_candidates_are_named(candidate, message):
+    with pytest.raises(ValueError, match=message):
+        check_candidates(build_pipeline(), [{RATE: 0.1}, candidate], n_features=60)

@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-from experiments.foldstack.backend import keras
 
-from experiments import baseline, hidden, visible
-from experiments.foldstack.network import build_network
+from experiments.arms import ARMS
+from experiments.foldstack.network import build_network, build_pipeline, keras
 
 META = {"n_features_in_": 60}
-ARMS = {"baseline": baseline.SETTINGS, "visible": visible.SETTINGS, "hidden": hidden.SETTINGS}
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -32,7 +30,7 @@ def test_parameters_and_layers(arm):
         ("hidden", ["Dense", "Dropout", "Dense", "Dropout", "Dense"]),
     ],
 )
-def test_where_dropout_sits(arm, layout):
+def test_positions_of_the_dropout_layers(arm, layout):
     network = build_network(META, **ARMS[arm])
     assert [type(layer).__name__ for layer in network.layers] == layout
     for layer in network.layers:
@@ -51,7 +49,7 @@ def test_max_norm_on_exactly_the_two_hidden_kernels(arm):
     assert all(v.constraint is None for v in free.trainable_variables)
 
 
-def test_max_norm_is_kept_by_training():
+def test_training_keeps_the_max_norm():
     def norms(max_norm):
         keras.utils.set_random_seed(0)
         network = build_network(META, max_norm=max_norm, learning_rate=0.5, momentum=0.9)
@@ -76,33 +74,45 @@ def test_optimiser(arm, learning_rate, momentum):
     assert config["nesterov"] is False
 
 
-def test_width_comes_from_the_data():
+def test_the_input_width_is_that_of_the_data():
     assert build_network({"n_features_in_": 7}).input_shape == (None, 7)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"visible_dropout": 1.0}, "visible_dropout is at least 0 and less than 1, not 1.0"),
-        ({"hidden_dropout": -0.1}, "hidden_dropout is at least 0"),
-        ({"hidden_dropout": float("nan")}, "hidden_dropout is at least 0"),
-        ({"momentum": 1}, "momentum is at least 0 and less than 1"),
-        ({"max_norm": 0}, "max_norm is a positive number or None"),
-        ({"learning_rate": float("inf")}, "learning_rate is a positive number"),
-        ({"learning_rate_decay": 0}, "learning_rate_decay is a share or None"),
-        ({"hidden_units": 60}, "hidden_units is a sequence"),
+        ({"visible_dropout": 1.0}, "`visible_dropout` must be in \\[0, 1\\), got 1.0"),
+        ({"hidden_dropout": -0.1}, "`hidden_dropout` must be"),
+        ({"hidden_dropout": float("nan")}, "`hidden_dropout` must be"),
+        ({"momentum": 1}, "`momentum` must be"),
+        ({"max_norm": 0}, "`max_norm` must be a positive number or None"),
+        ({"learning_rate": float("inf")}, "`learning_rate` must be a positive number"),
+        ({"learning_rate_decay": 0}, "`learning_rate_decay` must be in \\(0, 1\\] or None"),
+        ({"hidden_units": 60}, "`hidden_units` must be a sequence"),
     ],
 )
-def test_impossible_settings_are_refused(settings, message):
+def test_values_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         build_network(META, **settings)
 
 
 @pytest.mark.parametrize(("batch_size", "steps"), [(16, 13), (None, 7), (-1, 1)])
-def test_the_decay_counts_the_steps_that_are_taken(batch_size, steps):
-    """scikeras takes None for Keras' 32 rows a step, and -1 for all of them."""
+def test_the_decay_counts_training_steps(batch_size, steps):
+    """A batch size of None means 32, -1 all samples."""
     network = build_network(
-        META | {"X_shape_": (208, 60)}, {"epochs": 10, "batch_size": batch_size},
-        learning_rate=0.1, learning_rate_decay=0.5,
-    )  # fmt: skip
+        META | {"X_shape_": (208, 60)},
+        {"epochs": 10, "batch_size": batch_size},
+        learning_rate=0.1,
+        learning_rate_decay=0.5,
+    )
     assert float(network.optimizer._learning_rate(10 * steps)) == pytest.approx(0.05)
+
+
+def test_an_unknown_setting_is_refused_with_those_that_exist():
+    with pytest.raises(
+        TypeError, match=r"unknown setting 'droput'; the settings are epochs, .*max_n"
+    ):
+        build_pipeline(droput=0.5)
+    parameters = build_pipeline(max_norm=3).get_params()
+    assert parameters["mlp__model__max_norm"] == 3
+    assert parameters["mlp__model__hidden_dropout"] == 0.0

@@ -1,15 +1,21 @@
-"""A stack trains every copy as Keras would train it alone."""
+"""A stack trains each copy as Keras would train it alone."""
 
 import copy
 
 import numpy as np
 import pytest
-from experiments.foldstack.backend import keras, tf
 
 from experiments.foldstack import stack as stack_module
 from experiments.foldstack.network import build_network
-from experiments.foldstack.stack import Stack, blueprint, dropout, hyperparameters
-from experiments.harness.errors import Unstackable
+from experiments.foldstack.stack import (
+    Stack,
+    Unstackable,
+    blueprint,
+    dropout,
+    keras,
+    read_hyperparameters,
+    tf,
+)
 
 META = {"n_features_in_": 60}
 CONTROL = {"max_norm": 3, "learning_rate": 0.1, "momentum": 0.9}
@@ -66,14 +72,14 @@ BUILDERS = {
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_every_copy_ends_where_keras_fit_ends(sonar, name, double_precision):
+def test_each_copy_trains_as_keras_fit_does(sonar, name, double_precision):
     """In double precision: training is chaotic where a relu switches, and at the control's
     learning rate float32 rounding grows to 0.1 within 20 epochs whoever trains."""
     compare_with_fit(sonar, BUILDERS[name], epochs=20, tolerance=1e-8)
 
 
 @pytest.mark.parametrize(("name", "epochs"), [("baseline", 20), ("control", 5)])
-def test_every_copy_ends_where_keras_fit_ends_in_float32(sonar, name, epochs):
+def test_each_copy_trains_as_keras_fit_does_in_float32(sonar, name, epochs):
     compare_with_fit(sonar, BUILDERS[name], epochs, tolerance=1e-4)
 
 
@@ -83,14 +89,14 @@ def compare_with_fit(sonar, build, epochs, tolerance):
     X = (X - X.mean(axis=1, keepdims=True)) / X.std(axis=1, keepdims=True)
     y = np.stack([(sonar.y == "R")[np.roll(np.arange(208), 50 * i)[:188]] for i in range(3)])
     stack = Stack(build(), 3, batch_size=16)
-    own = generators(3)
-    start = stack.initial_weights(own)
+    drawn = generators(3)
+    start = stack.initial_weights(drawn)
 
-    twins = copy.deepcopy(own)
+    twins = copy.deepcopy(drawn)
     stack._mask_seeds(twins)
     orders = stack_module._orders(np.array(rows), twins, epochs, 192)
 
-    trained = stack.train(start, X, y, rows, own, epochs=epochs)
+    trained = stack.train(start, X, y, rows, drawn, epochs=epochs)
     for i, number in enumerate(rows):
         alone = build()
         alone.set_weights([weights[i] for weights in start])
@@ -102,7 +108,7 @@ def compare_with_fit(sonar, build, epochs, tolerance):
             assert np.abs(expected - before[i]).max() > 1e-3
 
 
-def test_an_epoch_shows_every_row_once():
+def test_an_epoch_visits_every_sample_once():
     rows = np.array([37, 40])
     orders = stack_module._orders(rows, generators(2), epochs=3, width=48)
     for i, number in enumerate(rows):
@@ -115,20 +121,25 @@ def test_an_epoch_shows_every_row_once():
     assert np.array_equal(np.concatenate(parts), orders)
 
 
-def test_copies_of_other_hyperparameters_end_where_keras_fit_ends(sonar):
-    """Each by itself: rates, bounds and all else are read from three different networks."""
+def test_copies_with_different_hyperparameters_train_as_keras_fit_does(sonar):
+    """Max-norms, learning rates and momenta are read from three different networks."""
     networks = [
         build_network(META, max_norm=max_norm, learning_rate=rate, momentum=momentum)
         for max_norm, rate, momentum in ((0.5, 0.01, 0.9), (1, 0.05, 0.5), (3, 0.1, 0.0))
     ]
     assert len({blueprint(network) for network in networks}) == 1
     X, y = np.stack([sonar.X] * 3), np.stack([sonar.y == "R"] * 3)
-    stack = Stack(networks[1], 3, batch_size=208)  # a batch an epoch: no order to differ in
+    stack = Stack(networks[1], 3, batch_size=208)  # one batch: no order to differ in
     start = stack.initial_weights(generators(3))
     trained = stack.train(
-        start, X, y, [208] * 3, generators(3), epochs=20,
-        own=[hyperparameters(network) for network in networks],
-    )  # fmt: skip
+        start,
+        X,
+        y,
+        [208] * 3,
+        generators(3),
+        epochs=20,
+        hyperparameters=[read_hyperparameters(network) for network in networks],
+    )
     for i, network in enumerate(networks):
         network.set_weights([weights[i] for weights in start])
         network.fit(X[i], y[i], batch_size=208, epochs=20, shuffle=False, verbose=0)
@@ -136,7 +147,7 @@ def test_copies_of_other_hyperparameters_end_where_keras_fit_ends(sonar):
             np.testing.assert_allclose(stacked[i], expected, atol=1e-4)
 
 
-def test_every_copy_drops_at_its_own_rate():
+def test_each_copy_has_its_own_dropout_rate():
     X, _ = random_data([400] * 3)
     rates = [(0.001, 0.001), (0.5, 0.001), (0.001, 0.9)]
     networks = [
@@ -145,19 +156,19 @@ def test_every_copy_drops_at_its_own_rate():
     ]
     stack = Stack(networks[0], 3, batch_size=16)
     weights = stack.initial_weights(generators(3))
-    own = [hyperparameters(network) for network in networks]
-    assert [each.dropout for each in own] == [[v, h, h] for v, h in rates]
+    of_each = [read_hyperparameters(network) for network in networks]
+    assert [each.dropout for each in of_each] == [[v, h, h] for v, h in rates]
 
-    def moved(own):
-        mean = stack.predict_with_dropout(weights, X, generators(3), passes=1, own=own)
+    def moved(hyperparameters):
+        mean = stack.predict_with_dropout(weights, X, generators(3), 1, hyperparameters)
         return np.abs(mean - stack.predict(weights, X)).mean(axis=1)
 
-    one, half, most = moved(own)
+    one, half, most = moved(of_each)
     assert one < 0.1 * half < 0.1 * most
-    assert (moved(None) < 0.1 * half).all()  # the first network's, for all
+    assert (moved(None) < 0.1 * half).all()  # by default the first network's
 
 
-def test_networks_that_differ_otherwise_share_no_stack():
+def test_networks_that_differ_in_anything_else_share_no_stack():
     others = [
         {"hidden_units": (60,)},
         {"hidden_units": (60, 31)},
@@ -186,8 +197,8 @@ def test_copies_are_independent(settings):
     stack = Stack(build_network(META, **settings), 3, batch_size=16)
 
     def train(X):
-        own = generators(3)
-        return stack.train(stack.initial_weights(own), X, y, rows, own, epochs=5)
+        drawn = generators(3)
+        return stack.train(stack.initial_weights(drawn), X, y, rows, drawn, epochs=5)
 
     changed = X.copy()
     changed[[0, 2]] *= -3
@@ -197,27 +208,27 @@ def test_copies_are_independent(settings):
         assert not np.array_equal(first[0], second[0])
 
 
-def test_max_norm_holds_for_every_copy_s_hidden_kernels_and_nowhere_else():
+def test_max_norm_constrains_the_hidden_kernels_of_each_copy_only():
     rows = [40, 40]
     X, y = random_data(rows)
 
     def norms(max_norm):
         settings = HIDDEN | {"max_norm": max_norm, "learning_rate": 0.5}
         stack = Stack(build_network(META, **settings), 2, batch_size=16)
-        own = generators(2)
-        weights = stack.train(stack.initial_weights(own), X, y, rows, own, epochs=10)
+        drawn = generators(2)
+        weights = stack.train(stack.initial_weights(drawn), X, y, rows, drawn, epochs=10)
         assert [tuple(w.shape) for w in weights[::2]] == [(2, 60, 60), (2, 60, 30), (2, 30, 1)]
         return [np.linalg.norm(kernel, axis=1) for kernel in weights[::2]]
 
     free, held = norms(None), norms(0.8)
     for layer in (0, 1):
         assert (held[layer] < 0.8 + 1e-5).all()
-        assert (held[layer].max(axis=1) > 0.8 - 1e-3).all()  # it is what holds them
+        assert (held[layer].max(axis=1) > 0.8 - 1e-3).all()  # the constraint is active
         assert (free[layer].max(axis=1) > 0.9).all()
     assert held[2].max() > 0.9
 
 
-def test_dropout_masks_differ_and_drop_each_copy_s_own_share():
+def test_dropout_masks_differ_between_copies_and_have_their_rates():
     rates = [0.3, 0.3, 0.3, 0.8]
     ones, rate_of_each = tf.ones((4, 500, 60)), tf.constant(rates, tf.float64)
     first, second = (np.array(dropout(ones, rate_of_each, tf.constant([5, i]))) for i in (0, 1))
@@ -230,7 +241,7 @@ def test_dropout_masks_differ_and_drop_each_copy_s_own_share():
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.2, 0.3, 0.7])
-def test_at_one_rate_dropout_is_keras_own(rate):
+def test_dropout_at_one_rate_equals_keras_dropout(rate):
     """To the bit: Keras draws the mask of a seed that it has not drawn from yet."""
     layer = keras.layers.Dropout(rate, seed=7)
     X, _ = random_data([50, 50, 50])
@@ -239,7 +250,7 @@ def test_at_one_rate_dropout_is_keras_own(rate):
     assert np.array_equal(ours, expected)
 
 
-def test_dropout_acts_in_training_and_its_masks_follow_the_seeds():
+def test_dropout_masks_follow_the_seeds():
     rows = [40, 40]
     X, y = random_data(rows)
     stack = Stack(build_network(META, **HIDDEN), 2, batch_size=16)
@@ -262,7 +273,7 @@ def test_initial_weights_are_drawn_at_the_shape_of_one_copy():
     assert not any(bias.any() for bias in weights[1::2])
 
 
-def test_prediction_is_that_of_each_copy_and_of_parts_together(monkeypatch):
+def test_prediction_equals_that_of_each_network_also_in_parts(monkeypatch):
     X, _ = random_data([50, 50])
     network = build_network(META)
     stack = Stack(network, 2, batch_size=16)
@@ -275,14 +286,14 @@ def test_prediction_is_that_of_each_copy_and_of_parts_together(monkeypatch):
     np.testing.assert_allclose(stack.predict(weights, X), whole, atol=1e-6)
 
 
-def test_a_mean_over_dropout_is_the_same_for_rows_in_parts(monkeypatch):
+def test_monte_carlo_dropout_does_not_depend_on_the_parts(monkeypatch):
     X, _ = random_data([50, 50])
     stack = Stack(build_network(META, visible_dropout=0.2), 2, batch_size=16)
     weights = stack.initial_weights(generators(2))
-    whole = stack.predict_with_dropout(weights, X, generators(2), passes=2000)
+    whole = stack.predict_with_dropout(weights, X, generators(2), n_passes=2000)
     monkeypatch.setattr(stack_module, "PREDICT_ENTRIES", 7 * 2 * 60)
-    parts = stack.predict_with_dropout(weights, X, generators(2), passes=2000)
-    assert not np.array_equal(whole, parts)  # other masks
+    parts = stack.predict_with_dropout(weights, X, generators(2), n_passes=2000)
+    assert not np.array_equal(whole, parts)  # different masks
     np.testing.assert_allclose(parts, whole, atol=0.02)
     assert np.abs(whole - stack.predict(weights, X)).max() < 0.1
 
@@ -304,7 +315,7 @@ OUT = {"units": 1, "activation": "sigmoid"}
         (lambda: compiled(L.GaussianDropout(0.1), L.Dense(**OUT)), "GaussianDropout"),
         (lambda: compiled(L.Dropout(0.1, noise_shape=(1, 60)), L.Dense(**OUT)), "Dropout"),
         (lambda: compiled(L.Dense(**OUT, kernel_regularizer="l2")), "kernel_regularizer"),
-        (lambda: compiled(L.Dense(**OUT, activity_regularizer="l2")), "activity regulariser"),
+        (lambda: compiled(L.Dense(**OUT, activity_regularizer="l2")), "activity_regularizer"),
         (lambda: compiled(L.Dense(**OUT, trainable=False)), "frozen"),
         (lambda: compiled(L.Dense(**OUT, dtype="float16")), "precision 'float16'"),
         (lambda: compiled(L.Dense(2)), "2 outputs"),
@@ -321,13 +332,15 @@ OUT = {"units": 1, "activation": "sigmoid"}
         ),
         (
             lambda: compiled(L.Dense(**OUT), loss=lambda y, p: keras.ops.mean((y - p) ** 2)),
-            "one value for each row",
+            "one value per sample",
         ),
         (lambda: compiled(L.Dense(**OUT), loss_weights=[2.0]), "weighted loss"),
     ],
 )
-def test_what_has_no_stacked_form_is_named(build, part):
-    with pytest.raises(Unstackable, match="use --engine scikit-learn") as caught:
+def test_parts_without_a_stacked_form_are_named(build, part):
+    with pytest.raises(
+        Unstackable, match="has no stacked form; use scikit-learn's own `cross_validate`"
+    ) as caught:
         Stack(build(), 2, batch_size=16)
     assert part in str(caught.value)
 
@@ -336,10 +349,10 @@ def test_a_functional_model_is_refused():
     inputs = keras.Input((60,))
     network = keras.Model(inputs, L.Dense(1)(inputs))
     with pytest.raises(Unstackable, match="Functional"):
-        hyperparameters(network)
+        read_hyperparameters(network)
 
 
-def test_copies_of_unequal_numbers_of_batches_are_refused():
+def test_copies_with_different_numbers_of_batches_are_refused():
     stack = Stack(build_network(META), 2, batch_size=16)
     X, y = random_data([32, 33])
     with pytest.raises(ValueError, match="batches"):

@@ -16,7 +16,7 @@ def test_figures_are_drawn_for_all_tables_and_the_same_every_time(results, capsy
     assert drawings[0] == drawings[1]
 
 
-def test_a_figure_for_every_tip(converted):
+def test_a_figure_for_every_tip_has_a_line_for_each_value(converted):
     drawn = gallery.draw_tips(store.read_table(converted, "tips"))
     assert sorted(drawn) == [f"tip{number}" for number in range(1, 6)]
     lines = [len(figure.axes[0].containers) for _, figure in sorted(drawn.items())]

@@ -12,6 +12,7 @@ import pytest
 
 from experiments import baseline, tune
 from experiments.foldstack import cluster
+from experiments.harness.cluster import dask_cluster
 from experiments.harness.errors import InputError
 from tests.scripts.test_scripts import REPOSITORY
 
@@ -85,17 +86,17 @@ def test_the_same_bytes_though_workers_are_killed(workers, tmp_path, monkeypatch
     address, processes, _ = workers
     real, killed = cluster.map_on_workers, []
 
-    def killing(client, *arguments, finished):
-        def told(i):
+    def killing(*arguments, callback, **options):
+        def killing_callback(i):
             if not killed:  # the other stacks are still under way
                 killed.extend(processes[:deaths])
                 for process in killed:
                     os.kill(process.pid, signal.SIGKILL)
                 if deaths == 2:
                     processes.append(worker(address, "third"))
-            finished(i)
+            callback(i)
 
-        return real(client, *arguments, finished=told)
+        return real(*arguments, callback=killing_callback, **options)
 
     monkeypatch.setattr("experiments.foldstack.engine.map_on_workers", killing)
     monkeypatch.setattr("experiments.foldstack.engine.STACK_COPIES", 4)
@@ -155,9 +156,9 @@ def test_tuning_on_a_cluster_gives_the_same_bytes(workers, tmp_path):
     ("address", "says"),
     [
         ("tcp://127.0.0.1:9", "no Dask scheduler answers at tcp://127.0.0.1:9"),
-        ("nowhere", "takes an address as tcp://host:8786, not 'nowhere'"),
-        ("tcp://:8786", "takes an address as tcp://host:8786, not 'tcp://:8786'"),
-        ("nowhere://x", "takes an address as tcp://host:8786, not 'nowhere://x'"),
+        ("nowhere", "must be like tcp://host:8786, got 'nowhere'"),
+        ("tcp://:8786", "must be like tcp://host:8786, got 'tcp://:8786'"),
+        ("nowhere://x", "must be like tcp://host:8786, got 'nowhere://x'"),
     ],
 )
 def test_a_scheduler_that_does_not_answer_is_told(capsys, tmp_path, address, says):
@@ -187,7 +188,7 @@ def test_without_dask_a_scheduler_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
         pytest.raises(InputError, match="needs the package distributed"),
-        cluster.computing_on("tcp://127.0.0.1:1"),
+        dask_cluster("tcp://127.0.0.1:1"),
     ):
         pass
 

@@ -1,0 +1,141 @@
+"""StackedSearchCV keeps scikit-learn's conventions."""
+
+import functools
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    StratifiedKFold,
+    cross_val_score,
+)
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from experiments.foldstack import StackedSearchCV, build_pipeline, draw_candidates
+from experiments.foldstack.engine import best_index, score_candidates
+
+UNITS, DROPOUT = "mlp__model__hidden_units", "mlp__model__hidden_dropout"
+SPACE = {UNITS: [(8,), (4, 4)], DROPOUT: [0.0, 0.2]}
+
+
+def pipeline(epochs=5):
+    return build_pipeline(hidden_units=(8,), epochs=epochs, random_state=0)
+
+
+def test_the_search_keeps_the_conventions_of_scikit_learn(sonar):
+    search = StackedSearchCV(pipeline(), SPACE, cv=3, random_state=0, n_jobs=2)
+    search.fit(sonar.X, sonar.y)
+    results = search.cv_results_
+    assert len(results["params"]) == 4  # all there are
+    splits = np.array([results[f"split{number}_test_score"] for number in range(3)])
+    assert results["mean_test_score"] == pytest.approx(splits.mean(axis=0))
+    assert results["rank_test_score"][search.best_index_] == 1
+    assert search.best_params_ == results["params"][search.best_index_]
+    assert results[f"param_{UNITS}"].tolist() == [one[UNITS] for one in results["params"]]
+    assert search.best_score_ == results["mean_test_score"].max()
+    assert (
+        search.best_estimator_[-1].get_params()["model__hidden_units"]
+        == (search.best_params_[UNITS])
+    )
+    assert search.score(sonar.X, sonar.y) == accuracy_score(sonar.y, search.predict(sonar.X))
+    assert search.predict_proba(sonar.X).shape == (208, 2)
+    again = StackedSearchCV(pipeline(), SPACE, cv=3, random_state=0, n_jobs=1).fit(sonar.X, sonar.y)
+    assert np.array_equal(again.cv_results_["mean_test_score"], results["mean_test_score"])
+
+
+def test_the_search_can_be_cross_validated(sonar):
+    search = StackedSearchCV(pipeline(epochs=2), SPACE, n_iter=2, cv=2, random_state=0)
+    folds = StratifiedKFold(2, shuffle=True, random_state=0)
+    scores = cross_val_score(search, sonar.X, sonar.y, cv=folds)
+    assert ((scores > 0.4) & (scores <= 1)).all()
+
+
+def name_of(part):
+    """Return the name of a check without its address: test workers compare the names."""
+    while isinstance(part, functools.partial):
+        part = part.func
+    return getattr(part, "__name__", type(part).__name__)
+
+
+CHECKS = list(
+    estimator_checks_generator(
+        StackedSearchCV(
+            build_pipeline(hidden_units=(8,), learning_rate=0.1, epochs=20),
+            {DROPOUT: [0.0]},
+            n_iter=1,
+            cv=2,
+            random_state=0,
+            n_jobs=1,
+        ),
+        mark="skip",
+    )
+)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=name_of)
+def test_the_search_passes_scikit_learn_s_checks(estimator, check):
+    check(estimator)
+
+
+def test_the_search_refuses_what_it_cannot_train(sonar):
+    with pytest.raises(ValueError, match="binary"):
+        StackedSearchCV(pipeline(), SPACE).fit(sonar.X, np.arange(208) % 3)
+    with pytest.raises(ValueError, match="a training set has samples of one class only"):
+        StackedSearchCV(pipeline(), SPACE, cv=KFold(2)).fit(sonar.X, sonar.y)
+    with pytest.raises(TypeError, match="must be a Pipeline whose last step is a foldstack"):
+        StackedSearchCV(LogisticRegression(), {"C": [1]}).fit(sonar.X, sonar.y)
+    with pytest.raises(ValueError, match="mlp__optimizer cannot be searched: it has no effect"):
+        StackedSearchCV(pipeline(), {"mlp__optimizer": ["adam"]}).fit(sonar.X, sonar.y)
+
+
+def test_the_search_takes_groups_splitters_and_lists_of_spaces(sonar):
+    groups = np.arange(208) // 4
+    generator = np.random.RandomState(0)
+    search = StackedSearchCV(
+        pipeline(1),
+        [{UNITS: [(8,)]}, {DROPOUT: [0.2]}],
+        cv=GroupKFold(2, shuffle=True, random_state=0),
+        random_state=generator,
+        n_jobs=1,
+    ).fit(sonar.X, sonar.y, groups=groups)
+    assert {*search.cv_results_} >= {f"param_{UNITS}", f"param_{DROPOUT}"}
+    assert search.n_splits_ == 2
+    splits = list(StratifiedKFold(2, shuffle=True, random_state=0).split(sonar.X, sonar.y))
+    search = StackedSearchCV(pipeline(1), {DROPOUT: [0.2]}, cv=splits, random_state=0, n_jobs=1)
+    assert search.fit(sonar.X, sonar.y).predict(sonar.X[:3]).shape == (3,)
+
+
+def test_a_clear_winner_wins_as_in_a_grid_search(sonar):
+    grid = {"mlp__model__learning_rate": [1e-6, 0.05]}
+    folds = StratifiedKFold(2, shuffle=True, random_state=0)
+    stacked = StackedSearchCV(pipeline(20), grid, cv=folds, random_state=0).fit(sonar.X, sonar.y)
+    grid_search = GridSearchCV(pipeline(20), grid, cv=folds).fit(sonar.X, sonar.y)
+    assert stacked.best_params_ == grid_search.best_params_
+
+
+def test_candidates_are_scored_as_they_would_be_alone(sonar):
+    splits = list(StratifiedKFold(2, shuffle=True, random_state=0).split(sonar.X, sonar.y))
+    candidates = [{DROPOUT: 0.0}, {UNITS: (4,)}]
+    scores = score_candidates(pipeline(), candidates, sonar.X, sonar.y, splits, seed=3)
+    assert scores["test_score"].shape == (2, 2)
+    first = score_candidates(pipeline(), candidates[:1], sonar.X, sonar.y, splits, seed=3)
+    np.testing.assert_allclose(first["test_log_loss"][0], scores["test_log_loss"][0], rtol=1e-5)
+
+
+def test_candidates_are_drawn_from_lists_and_distributions():
+    assert len(draw_candidates(SPACE, 30, 0)) == 4
+    drawn = draw_candidates({"rate": stats.loguniform(0.001, 0.1)}, 30, 0)
+    assert len({one["rate"] for one in drawn}) == 30
+    assert list(draw_candidates(SPACE, 1, 0)[0]) == list(SPACE)  # parameters in this order
+    assert drawn == draw_candidates({"rate": stats.loguniform(0.001, 0.1)}, 30, 0)
+
+
+def test_the_first_of_equally_good_candidates_is_best():
+    assert best_index(np.array([[0.1, 0.2], [0.3, 0.6], [0.6, 0.3]])) == 1
