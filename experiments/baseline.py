@@ -7,13 +7,9 @@ The claim put to the test: it reaches an accuracy of about 86%.
 """
 
 from experiments.arms import BASELINE
-from experiments.harness.runner import run_arm
+from experiments.harness.runner import arm_script
 
-
-def main(argv=None):
-    """Run the experiment."""
-    run_arm("baseline", BASELINE, __doc__, argv)
-
+main = arm_script("baseline", __doc__, BASELINE)
 
 if __name__ == "__main__":
     main()

@@ -23,20 +23,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from experiments.harness import store
-from experiments.harness.cli import parse, run_command
+from experiments.harness import cli, store
 from experiments.harness.dataset import read_dataset
 from experiments.harness.files import check_folder
 from experiments.harness.provenance import machine, provenance
 from experiments.harness.timing import time_process
 
 CORES = os.cpu_count()
-
-
-def main(argv=None):
-    """Run and time the processes."""
-    options = parse("benchmark", __doc__, argv)
-    run_command("benchmark", lambda: benchmark(options))
+TUTORIAL, MLP = "experiments.harness.tutorial_peer", "experiments.harness.peers"
+ENGINE = "experiments.baseline --engine=scikit-learn"
+RUNS = (  # the way's name, command, jobs, repeats, how often it is timed
+    ("tutorial", TUTORIAL, 1, 1, 1),
+    ("tutorial, all cores", TUTORIAL, CORES, 1, 1),
+    ("scikit-learn engine", ENGINE, 1, 1, 1),
+    ("scikit-learn engine, all cores", ENGINE, CORES, 1, 1),
+    ("MLPClassifier, all cores", MLP, CORES, 1, 3),
+    ("MLPClassifier, all cores", MLP, CORES, 10, 1),
+    ("stacked", "experiments.baseline", CORES, 1, 3),
+    ("stacked", "experiments.baseline", CORES, 10, 3),
+    ("stacked", "experiments.baseline", CORES, 100, 1),
+    ("stacked, visible", "experiments.visible", CORES, 10, 3),
+    ("stacked, hidden", "experiments.hidden", CORES, 10, 3),
+)
 
 
 def benchmark(options):
@@ -45,34 +53,16 @@ def benchmark(options):
     check_folder(options.results)
     common = [f"--data={options.data.absolute()}", f"--seed={options.seed}"]
     common.append(f"--epochs={options.epochs}")
-    tutorial = ["experiments.harness.tutorial_peer", *common]
-    arm = ["experiments.baseline", *common]
-
-    rows = [
-        time_process("tutorial", 10, 1, tutorial),
-        time_process("tutorial, all cores", 10, CORES, tutorial),
-    ]
-    rows += [ten_times(row) for row in rows]
-    one_repeat = [*arm, "--engine=scikit-learn", "--repeats=1"]
-    rows += [
-        time_process("scikit-learn engine", 10, 1, one_repeat),
-        time_process("scikit-learn engine, all cores", 10, CORES, one_repeat),
-    ]
-    for repeats, times in ((1, 3), (10, 1)):
-        command = ["experiments.harness.peers", *common, f"--repeats={repeats}"]
-        rows.append(time_process("MLPClassifier, all cores", 10 * repeats, CORES, command, times))
-    for repeats, times in ((1, 3), (10, 3), (100, 1)):
-        command = [*arm, f"--repeats={repeats}"]
-        rows.append(time_process("stacked", 10 * repeats, CORES, command, times))
-    for script in ("visible", "hidden"):
-        command = [f"experiments.{script}", *common, "--repeats=10"]
-        rows.append(time_process(f"stacked, {script}", 100, CORES, command, 3))
+    rows = []
+    for way, command, jobs, repeats, times in RUNS:
+        command = [*command.split(), *common, f"--repeats={repeats}"]
+        rows.append(time_process(way, 10 * repeats, jobs, command, times))
+    rows[2:2] = [ten_times(row) for row in rows[:2]]  # after the tutorial's own
     with tempfile.TemporaryDirectory() as folder:
         large = Path(folder) / "large.csv"
         write_large_table(large)
         command = ["experiments.baseline", f"--data={large}", "--repeats=1", "--epochs=2"]
         rows.append(time_process("stacked, 100,000 rows, 2 epochs", 10, CORES, command))
-
     metadata = {"epochs": options.epochs, "machine": machine()} | provenance()
     path = store.write_tables(options.results, {"benchmark": pd.DataFrame(rows)}, metadata)
     print(f"  written:   {path}")
@@ -90,11 +80,12 @@ def ten_times(row):
 
 def write_large_table(path, n_rows=100_000, n_features=60):
     """Write a CSV of random numbers with a class that depends on three of them."""
-    generator = np.random.default_rng(0)
-    X = generator.normal(size=(n_rows, n_features)).round(4)
+    X = np.random.default_rng(0).normal(size=(n_rows, n_features)).round(4)
     labels = np.where(X[:, :3].sum(axis=1) > 0, "R", "M")
     pd.DataFrame(X).assign(label=labels).to_csv(path, header=False, index=False)
 
+
+main = cli.script("benchmark", __doc__, benchmark)
 
 if __name__ == "__main__":
     main()

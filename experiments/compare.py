@@ -1,10 +1,9 @@
 """Compare: is an arm better than another, on this dataset and on new data?
 
 Runs the arms that have no results yet, with the options of those that have. Then every pair is
-compared fold by fold, answering two questions: *on this dataset*, averaged over splits and
-seeds (more repeats sharpen the answer), and *on new data* (more repeats do not; 208 rows are
-few). A verdict is better or worse where p < 0.05 after Holm's correction over the family of
-pairs.
+compared fold by fold, answering two questions: *on this dataset*, averaged over splits and seeds
+(more repeats sharpen the answer), and *on new data* (more repeats do not; 208 rows are few). A
+verdict is better or worse where p < 0.05 after Holm's correction over the family of pairs.
 
 For context, on the same splits: always predicting the majority class, and scikit-learn's
 support vector machine (RBF kernel, default parameters).
@@ -24,25 +23,17 @@ from experiments.harness.context import score_references
 from experiments.harness.errors import InputError
 from experiments.harness.files import locked
 from experiments.harness.paired import check_comparable, compare_pairs
-from experiments.harness.runner import Run, check_arm, cross_validate_arm, run
+from experiments.harness.runner import Run, check_arm, cross_validate_arm, script
 from experiments.harness.settings import COMMANDS
 
 PAIRS = {
     "arms": [
-        ("visible", "baseline"),
-        ("hidden", "baseline"),
-        ("control", "baseline"),
-        ("visible", "control"),
-        ("hidden", "control"),
+        *((arm, "baseline") for arm in ("visible", "hidden", "control")),
+        *((arm, "control") for arm in ("visible", "hidden")),
     ],
-    "context": [(arm, "svc") for arm in ("baseline", "visible", "hidden", "control")],
+    "context": [(arm, "svc") for arm in ARMS],
 }
 SHARED_OPTIONS = ("repeats", "folds", "epochs", "seed", "engine")
-
-
-def main(argv=None):
-    """Compare the arms."""
-    run("compare", __doc__, compare_arms, argv, check=adopt_options)
 
 
 def adopt_options(this):
@@ -51,12 +42,11 @@ def adopt_options(this):
     if present := list(store.read_arms(this.results)):
         metadata = store.read_metadata(this.results, present[0])
         for key in SHARED_OPTIONS:
-            if getattr(options, key) not in (COMMANDS["compare"].default(key), metadata[key]):
-                raise InputError(
-                    f"{this.results / present[0]}.csv has {key} {metadata[key]}, not "
-                    f"{getattr(options, key)}; run the arms again, or compare without --{key}"
-                )
-            setattr(options, key, metadata[key])
+            given, expected = getattr(options, key), metadata[key]
+            if given not in (COMMANDS["compare"].default(key), expected):
+                has = f"{this.results / present[0]}.csv has {key} {expected}, not {given}"
+                raise InputError(f"{has}; run the arms again, or compare without --{key}")
+            setattr(options, key, expected)
         check_dataset(this, metadata)
     if options.repeats < 2:
         raise InputError("a comparison needs at least 2 repeats")
@@ -64,21 +54,19 @@ def adopt_options(this):
 
 def check_dataset(this, metadata):
     """Check that tables were computed from the dataset in use."""
-    in_use = {"data": this.data.origin()}
-    if store.dataset_fingerprint(metadata) != store.dataset_fingerprint(in_use):
-        raise InputError(
-            f"the tables in {this.results} were not computed from {this.options.data}; name "
-            "their dataset with --data, or run the arms again"
-        )
+    if store.dataset_fingerprint(metadata) != this.data.origin() | {"file": ""}:
+        computed = f"the tables in {this.results} were not computed from {this.options.data}"
+        raise InputError(f"{computed}; name their dataset with --data, or run the arms again")
 
 
 def compare_arms(this):
     """Run the missing arms, compare all pairs, write and print the comparison."""
     present = store.read_arms(this.results)
-    for name in [name for name in ARMS if name not in present]:
-        arm = Run(name, this.options)
-        check_arm(arm)
-        cross_validate_arm(arm, ARMS[name])
+    for name, settings in ARMS.items():
+        if name not in present:
+            arm = Run(name, this.options)
+            check_arm(arm)
+            cross_validate_arm(arm, settings)
     with locked(this.results):
         write_comparison(this)
 
@@ -89,11 +77,9 @@ def write_comparison(this):
     metadata = {name: store.read_metadata(this.results, name) for name in ARMS}
     check_comparable(metadata)
     check_dataset(this, metadata["baseline"])
-    context = score_references(this.data.X, this.data.y, this.splits, n_folds=this.options.folds)
+    context = score_references(this.data, this.splits, this.fold_columns())
     tables = arms | dict(list(context.groupby("experiment")))
-    families = [
-        compare_pairs(tables, pairs).assign(family=family) for family, pairs in PAIRS.items()
-    ]
+    families = [compare_pairs(tables, pairs).assign(family=name) for name, pairs in PAIRS.items()]
     if store.exists(this.results, "remedies"):
         remedies = store.read_table(this.results, "remedies")
         metadata["remedies"] = store.read_metadata(this.results, "remedies")
@@ -105,11 +91,10 @@ def write_comparison(this):
     path = this.write({"context": context, "comparison": comparison}, tables=checksums)
     for row in comparison[comparison["family"].isin(PAIRS)].itertuples():
         print(f"{row.first} against {row.second}: {row.difference:+.1f} points")
-        for label, low, high, verdict in (
-            ("on this dataset", row.dataset_low, row.dataset_high, row.dataset_verdict),
-            ("on new data", row.new_data_low, row.new_data_high, row.new_data_verdict),
-        ):
-            print(f"  {label:15}  {low:+5.1f} to {high:+5.1f}   {verdict}")
+        dataset = (row.dataset_low, row.dataset_high, row.dataset_verdict)
+        new_data = (row.new_data_low, row.new_data_high, row.new_data_verdict)
+        print("  on this dataset  {:+5.1f} to {:+5.1f}   {}".format(*dataset))
+        print("  on new data      {:+5.1f} to {:+5.1f}   {}".format(*new_data))
     print(f"  written:   {path}")
 
 
@@ -126,6 +111,8 @@ def compare_remedies(remedies, arms):
         for other, family in (("baseline", "remedies"), ("hidden", "remedies on hidden"))
     ]
 
+
+main = script("compare", __doc__, compare_arms, check=adopt_options)
 
 if __name__ == "__main__":
     main()

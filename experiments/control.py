@@ -9,13 +9,9 @@ comparing hidden with the control does.
 """
 
 from experiments.arms import CONTROL
-from experiments.harness.runner import run_arm
+from experiments.harness.runner import arm_script
 
-
-def main(argv=None):
-    """Run the experiment."""
-    run_arm("control", CONTROL, __doc__, argv)
-
+main = arm_script("control", __doc__, CONTROL)
 
 if __name__ == "__main__":
     main()

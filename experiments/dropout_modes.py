@@ -16,15 +16,10 @@ import pandas as pd
 from experiments.arms import HIDDEN
 from experiments.harness.layer_modes import PASSES, observe
 from experiments.harness.paired import compare_tables
-from experiments.harness.runner import raise_if_diverged, run
+from experiments.harness.runner import raise_if_diverged, script
 from experiments.reporting.pages import dropout_modes_summary
 
 MONTE_CARLO_PASSES = 100
-
-
-def main(argv=None):
-    """Train the hidden arm and observe its dropout layers."""
-    run("evaluation", __doc__, observe_modes, argv)
 
 
 def observe_modes(this):
@@ -40,29 +35,24 @@ def observe_modes(this):
     held_out = this.data.X[this.splits[0][1]]
     rows = fitted[:-1].transform(held_out).astype("float32")
     observed, outputs = observe(fitted[-1].model_, rows)
-    folds = pd.DataFrame(this.per_fold_columns(scores))
+    folds = this.per_fold_frame(scores)
     averaged = folds.assign(accuracy=scores["dropout_score"], log_loss=scores["dropout_log_loss"])
     for score, scale in (("accuracy", 100), ("log_loss", 1)):
-        difference = compare_tables(averaged, folds, score, scale)._asdict()
         observed[f"monte_carlo_{score}"] = averaged[score].mean()
         observed[f"evaluation_{score}"] = folds[score].mean()
-        for key, value in difference.items():
+        for key, value in compare_tables(averaged, folds, score, scale)._asdict().items():
             if not key.endswith("_p"):
                 observed[f"monte_carlo_{score}_{key}"] = value
+        folds[f"dropout_{score}"] = averaged[score]
 
-    folds["dropout_accuracy"] = averaged["accuracy"]
-    folds["dropout_log_loss"] = averaged["log_loss"]
     table = pd.DataFrame({"observation": list(observed), "value": list(observed.values())})
-    path = this.write(
-        {"evaluation-folds": folds, "evaluation-outputs": outputs, "evaluation": table},
-        settings=HIDDEN,
-        passes=PASSES,
-        monte_carlo_passes=MONTE_CARLO_PASSES,
-    )
-    for line in dropout_modes_summary(this.results):
-        print(line)
-    print(f"  written:   {path}")
+    frames = {"evaluation-folds": folds, "evaluation-outputs": outputs, "evaluation": table}
+    passes = {"passes": PASSES, "monte_carlo_passes": MONTE_CARLO_PASSES}
+    path = this.write(frames, settings=HIDDEN, **passes)
+    print(*dropout_modes_summary(this.results), f"  written:   {path}", sep="\n")
 
+
+main = script("evaluation", __doc__, observe_modes)
 
 if __name__ == "__main__":
     main()

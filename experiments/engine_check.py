@@ -26,7 +26,7 @@ from experiments import foldstack
 from experiments.arms import ARMS
 from experiments.foldstack.comparison import holm, t_interval
 from experiments.harness.errors import InputError
-from experiments.harness.runner import run
+from experiments.harness.runner import script
 from experiments.harness.tensorflow import worker_processes
 
 STACKED_SEEDS = 10
@@ -35,11 +35,6 @@ GRID = {
     "mlp__model__learning_rate": [0.01],
     "mlp__model__momentum": [0.9],
 }
-
-
-def main(argv=None):
-    """Compare the stacked engine and search with scikit-learn's."""
-    run("validate", __doc__, validate, argv, check=check_folds)
 
 
 def check_folds(this):
@@ -89,13 +84,13 @@ def validate_search(this):
     with worker_processes(n_jobs):
         grid = GridSearchCV(this.pipeline(), GRID, cv=splits, n_jobs=n_jobs, refit=False)
         grid.fit(X, y)
+    keys = [f"split{fold}_test_score" for fold in range(len(splits))]
     rows, p_values = [], []
     for candidate in grid.cv_results_["params"]:
         accuracy = {}
         for name, search in (("stacked_search", stacked), ("grid_search", grid)):
             number = search.cv_results_["params"].index(candidate)
-            columns = [f"split{fold}_test_score" for fold in range(len(splits))]
-            accuracy[name] = np.array([search.cv_results_[key][number] for key in columns])
+            accuracy[name] = np.array([search.cv_results_[key][number] for key in keys])
         dropout = candidate["mlp__model__hidden_dropout"]
         row = compare_means(f"search, {dropout:.0%} dropout", accuracy)
         rows.append({"hidden_dropout": dropout, "folds": len(splits)} | row)
@@ -109,17 +104,17 @@ def validate_search(this):
 
 def compare_means(label, accuracy):
     """Print and return the means of two paired arrays, their difference and standard error."""
-    difference = np.subtract(*accuracy.values())
+    differences = np.subtract(*accuracy.values())
+    difference = differences.mean()
+    error = differences.std(ddof=1) / np.sqrt(len(differences))
     row = {name: values.mean() for name, values in accuracy.items()}
-    error = difference.std(ddof=1) / np.sqrt(len(difference))
     means = ", ".join(f"{name.replace('_', ' ')} {mean:.2%}" for name, mean in row.items())
-    print(
-        f"{label}: {means}, difference {100 * difference.mean():+.2f} "
-        f"(standard error {100 * error:.2f})",
-        flush=True,
-    )
-    return row | {"difference": difference.mean(), "standard_error": error}
+    result = f"difference {100 * difference:+.2f} (standard error {100 * error:.2f})"
+    print(f"{label}: {means}, {result}", flush=True)
+    return row | {"difference": difference, "standard_error": error}
 
+
+main = script("validate", __doc__, validate, check=check_folds)
 
 if __name__ == "__main__":
     main()

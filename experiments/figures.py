@@ -9,14 +9,9 @@ from experiments.harness import cli, files, store
 from experiments.reporting import gallery, plots
 
 
-def main(argv=None):
-    """Draw every figure whose tables exist."""
-    options = cli.parse("figures", __doc__, argv)
-    cli.run_command("figures", lambda: draw_figures(options.results))
-
-
-def draw_figures(results):
-    """Draw the figures and print their paths."""
+def draw_figures(options):
+    """Draw every figure whose tables exist, and print the paths."""
+    results = options.results
     with files.locked(results):
         store.check_comparison_current(results)
         drawn = gallery.draw(results)
@@ -26,6 +21,8 @@ def draw_figures(results):
     if not drawn:
         print(f"nothing to draw in {results}; run `make compare` first")
 
+
+main = cli.script("figures", __doc__, draw_figures)
 
 if __name__ == "__main__":
     main()

@@ -9,13 +9,9 @@ difference from the baseline.
 """
 
 from experiments.arms import HIDDEN
-from experiments.harness.runner import run_arm
+from experiments.harness.runner import arm_script
 
-
-def main(argv=None):
-    """Run the experiment."""
-    run_arm("hidden", HIDDEN, __doc__, argv)
-
+main = arm_script("hidden", __doc__, HIDDEN)
 
 if __name__ == "__main__":
     main()

@@ -15,19 +15,12 @@ import numpy as np
 import pandas as pd
 
 from experiments import foldstack
-from experiments.harness import store
-from experiments.harness.cli import parse, run_command
+from experiments.harness import cli, store
 from experiments.harness.dataset import read_rows
 from experiments.harness.errors import InputError
 from experiments.harness.files import check_folder, read_whole
 from experiments.harness.provenance import provenance
 from experiments.harness.tensorflow import start_tensorflow
-
-
-def main(argv=None):
-    """Predict."""
-    options = parse("predict", __doc__, argv)
-    run_command("predict", lambda: predict(options))
 
 
 def predict(options):
@@ -41,14 +34,13 @@ def predict(options):
     with model_errors(options.model):
         network = foldstack.load_network(content)
         label, probability = foldstack.predict(network, labels["classes"], X)
-    second = labels["classes"][1]
     if not np.isfinite(probability).all():
         line = lines[int(np.isfinite(probability).argmin())]
-        raise InputError(
-            f"{options.data}, line {line}: the network gives no probability; a number there is "
-            "too far from those that it was trained on"
-        )
-    table = pd.DataFrame({"line": lines, "class": label, f"probability of {second}": probability})
+        cause = "a number there is too far from those that it was trained on"
+        problem = f"{options.data}, line {line}: the network gives no probability"
+        raise InputError(f"{problem}; {cause}")
+    table = pd.DataFrame({"line": lines, "class": label})
+    table[f"probability of {labels['classes'][1]}"] = probability
     metadata = {
         "model": {"file": options.model.name, "sha256": hashlib.sha256(content).hexdigest()},
         "data": {"file": options.data.name, "rows": len(X), "sha256": sha256},
@@ -66,6 +58,8 @@ def model_errors(path):
     except ValueError as error:
         raise InputError(f"{path} is not a model saved by `make tune`, or is corrupt") from error
 
+
+main = cli.script("predict", __doc__, predict)
 
 if __name__ == "__main__":
     main()

@@ -12,15 +12,10 @@ through all three). `make compare` compares them with the baseline.
 import pandas as pd
 
 from experiments.arms import HIDDEN
-from experiments.harness.runner import raise_if_diverged, run
+from experiments.harness.runner import raise_if_diverged, script
 
 LEARNING_RATES = (0.01, 0.03, 0.1)
 TIMES_EPOCHS = (1, 2, 4)
-
-
-def main(argv=None):
-    """Train the hidden arm at other learning rates and for longer."""
-    run("remedies", __doc__, train_remedies, argv)
 
 
 def train_remedies(this):
@@ -34,8 +29,7 @@ def train_remedies(this):
             for epochs in n_epochs:
                 at_epoch = {key: curve[:, epochs - 1] for key, curve in scores["curves"].items()}
                 raise_if_diverged(at_epoch)
-                columns = this.per_fold_columns(at_epoch)
-                parts.append(pd.DataFrame({"learning_rate": rate, "epochs": epochs} | columns))
+                parts.append(this.per_fold_frame(at_epoch, learning_rate=rate, epochs=epochs))
     table = pd.concat(parts)
     path = this.write({"remedies": table}, settings=HIDDEN, engine="stacked")
     for rate, rows in table.groupby("learning_rate"):
@@ -44,6 +38,8 @@ def train_remedies(this):
         print(f"learning rate {rate:<4g}: {results} epochs")
     print(f"  written:   {path}")
 
+
+main = script("remedies", __doc__, train_remedies)
 
 if __name__ == "__main__":
     main()

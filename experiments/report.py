@@ -14,14 +14,9 @@ from experiments.harness.errors import InputError
 from experiments.reporting import findings, pages
 
 
-def main(argv=None):
-    """Write the pages."""
-    options = cli.parse("report", __doc__, argv)
-    cli.run_command("report", lambda: write_report(options.results))
-
-
-def write_report(results):
+def write_report(options):
     """Write the claims and the pages, and print their paths."""
+    results = options.results
     with files.locked(results):
         findings.check_tables(results)
         page = results / "README.md"
@@ -51,6 +46,8 @@ def _render_readme(results):
     except OSError as error:
         raise InputError(f"cannot read {readme}: {error.strerror}") from error
 
+
+main = cli.script("report", __doc__, write_report)
 
 if __name__ == "__main__":
     main()

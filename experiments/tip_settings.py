@@ -69,40 +69,29 @@ def dropout_pairs(rates):
     ]
 
 
+WIDER = [
+    (with_width(width, rate, base), with_width(1, rate, base))
+    for base, rate, width in product(BASES.values(), (0.2, 0.5), (2, 4, 8))
+]
+EVERYWHERE = [
+    (with_dropout("both", 0.2, base), other)
+    for base in BASES.values()
+    for other in (base, *(with_dropout(place, 0.2, base) for place in ("inputs", "hidden layers")))
+]
+FASTER = [
+    (with_schedule(rate, momentum, 0.1), with_schedule(0.01, 0.8, None))
+    for rate, momentum in product((0.1, 1.0), (0.9, 0.95, 0.99))
+]
+LARGE_NORMS = [with_max_norm(4), with_max_norm(5)]
+
 # claim: its tip, the claimed direction, and the pairs (recommended, reference) that test it
 CLAIMS = {
     "moderate_rates_help": (1, "better", dropout_pairs((0.2, 0.3, 0.4, 0.5))),
     "low_rates_do_nothing": (1, "neither", dropout_pairs((0.05, 0.1))),
     "high_rates_underlearn": (1, "worse", dropout_pairs((0.8, 0.9))),
-    "larger_network_helps": (
-        2,
-        "better",
-        [
-            (with_width(width, rate, base), with_width(1, rate, base))
-            for base, rate, width in product(BASES.values(), (0.2, 0.5), (2, 4, 8))
-        ],
-    ),
-    "dropout_everywhere_helps": (
-        3,
-        "better",
-        [
-            (with_dropout("both", 0.2, base), other)
-            for base in BASES.values()
-            for other in (base, *(with_dropout(p, 0.2, base) for p in ("inputs", "hidden layers")))
-        ],
-    ),
-    "high_learning_rate_helps": (
-        4,
-        "better",
-        [
-            (with_schedule(rate, momentum, 0.1), with_schedule(0.01, 0.8, None))
-            for rate, momentum in product((0.1, 1.0), (0.9, 0.95, 0.99))
-        ],
-    ),
-    "max_norm_against_none": (
-        5,
-        "better",
-        [(with_max_norm(n), with_max_norm(None)) for n in (4, 5)],
-    ),
-    "max_norm_against_3": (5, "better", [(with_max_norm(n), with_max_norm(3)) for n in (4, 5)]),
+    "larger_network_helps": (2, "better", WIDER),
+    "dropout_everywhere_helps": (3, "better", EVERYWHERE),
+    "high_learning_rate_helps": (4, "better", FASTER),
+    "max_norm_against_none": (5, "better", list(product(LARGE_NORMS, [with_max_norm(None)]))),
+    "max_norm_against_3": (5, "better", list(product(LARGE_NORMS, [with_max_norm(3)]))),
 }

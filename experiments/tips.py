@@ -13,25 +13,21 @@ An interrupted run continues where it stopped when it is started again.
     ...
 """
 
+import itertools
+
 import pandas as pd
 
 from experiments.harness.paired import compare_pairs
-from experiments.harness.runner import run
+from experiments.harness.runner import script
 from experiments.reporting.claims import flag_untrained
 from experiments.reporting.pages import tips_summary
 from experiments.tip_settings import CLAIMS, TIPS
 
 
-def main(argv=None):
-    """Sweep the settings of every tip."""
-    interrupted = "finished settings are kept; run it again to continue"
-    run("tips", __doc__, sweep_tips, argv, interrupted=interrupted)
-
-
 def sweep_tips(this):
     """Cross-validate every setting once, and test each claim on its pairs."""
     settings = []
-    for _, setting in (row for rows in TIPS.values() for row in rows):
+    for _, setting in itertools.chain(*TIPS.values()):
         if setting not in settings:
             settings.append(setting)
     folds = this.sweep(settings)
@@ -43,12 +39,11 @@ def sweep_tips(this):
         for factor, setting in rows
     )
     tables = dict(list(folds.groupby("setting")))
-    families = [
-        compare_pairs(
-            tables, [(settings.index(first), settings.index(second)) for first, second in pairs]
-        ).assign(tip=tip, claim=claim, direction=direction)
-        for claim, (tip, direction, pairs) in CLAIMS.items()
-    ]
+    families = []
+    for claim, (tip, direction, pairs) in CLAIMS.items():
+        numbers = [(settings.index(first), settings.index(second)) for first, second in pairs]
+        family = compare_pairs(tables, numbers)
+        families.append(family.assign(tip=tip, claim=claim, direction=direction))
     comparison = pd.concat(families, ignore_index=True)
     comparison["networks"] = this.options.repeats * this.options.folds
     for side in ("first", "second"):
@@ -57,9 +52,7 @@ def sweep_tips(this):
     tips = factors.join(by_setting, on="setting")
     path = this.write({"tips-comparison": comparison, "tips": tips}, settings=settings)
 
-    for line in tips_summary(this.results):
-        print(line)
-    print(f"  written:   {path}")
+    print(*tips_summary(this.results), f"  written:   {path}", sep="\n")
 
 
 def summarise_settings(folds):
@@ -69,21 +62,24 @@ def summarise_settings(folds):
     (standard deviation over √folds), not corrected for overlapping training sets.
     """
     by_setting = folds.groupby("setting")
-    accuracy = by_setting["accuracy"]
+    accuracy, train_accuracy = by_setting["accuracy"], by_setting["train_accuracy"]
     return pd.DataFrame(
         {
             "networks": by_setting.size(),
             "accuracy": accuracy.mean(),
             "std_accuracy": accuracy.std(ddof=0),
             "standard_error": accuracy.sem(),
-            "train_accuracy": by_setting["train_accuracy"].mean(),
-            "std_train_accuracy": by_setting["train_accuracy"].std(ddof=0),
+            "train_accuracy": train_accuracy.mean(),
+            "std_train_accuracy": train_accuracy.std(ddof=0),
             "log_loss": by_setting["log_loss"].mean(skipna=False),
             "train_log_loss": by_setting["train_log_loss"].mean(skipna=False),
             "collapsed": by_setting["collapsed"].sum(),
         }
     )
 
+
+INTERRUPTED = "finished settings are kept; run it again to continue"
+main = script("tips", __doc__, sweep_tips, interrupted=INTERRUPTED)
 
 if __name__ == "__main__":
     main()

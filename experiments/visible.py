@@ -9,13 +9,9 @@ dropout alone does not explain a difference from the baseline.
 """
 
 from experiments.arms import VISIBLE
-from experiments.harness.runner import run_arm
+from experiments.harness.runner import arm_script
 
-
-def main(argv=None):
-    """Run the experiment."""
-    run_arm("visible", VISIBLE, __doc__, argv)
-
+main = arm_script("visible", __doc__, VISIBLE)
 
 if __name__ == "__main__":
     main()

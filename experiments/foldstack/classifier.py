@@ -7,18 +7,9 @@ from .stack import Unstackable, keras, tf  # isort: skip  # refuses another Kera
 from scikeras.wrappers import KerasClassifier as ScikerasClassifier
 from sklearn.utils import ClassifierTags
 
-# Parameters that a network trained in a stack follows, or that do not change its training.
-STACKABLE_PARAMETERS = {
-    "model",
-    "epochs",
-    "batch_size",
-    "random_state",
-    "verbose",
-    "loss",
-    "optimizer",
-    "metrics",
-    "validation_batch_size",
-}
+# Parameters that a network trained in a stack follows, and those that do not change its training.
+FOLLOWED = {"model", "epochs", "batch_size", "random_state", "loss", "optimizer"}
+WITHOUT_EFFECT = {"verbose", "metrics", "validation_batch_size"}
 
 
 class KerasClassifier(ScikerasClassifier):
@@ -62,9 +53,8 @@ class KerasClassifier(ScikerasClassifier):
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features)
-        y : array of shape (n_samples,)
-            Class labels.
+        X, y
+            See `cross_validate`.
 
         Returns
         -------
@@ -92,7 +82,7 @@ class KerasClassifier(ScikerasClassifier):
         """
         defaults = ScikerasClassifier().get_params(deep=False)
         for name, value in self.get_params(deep=False).items():
-            if name in STACKABLE_PARAMETERS or name.startswith(("model__", "predict__")):
+            if name in FOLLOWED | WITHOUT_EFFECT or name.startswith(("model__", "predict__")):
                 continue
             if name not in defaults or value != defaults[name]:
                 raise Unstackable(f"parameter {name}={value!r} of KerasClassifier")

@@ -8,55 +8,26 @@ scheduler cannot deserialise.
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING
 
 from joblib.parallel import get_active_backend
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 POLL_SECONDS = 0.05
 
 
-def active_client() -> "Client | None":
+def active_client():
     """Return the Dask client of an enclosing ``joblib.parallel_config(backend="dask")``, if any."""
     return getattr(get_active_backend()[0], "client", None)
 
 
-def map_on_workers(
-    client: "Client",
-    function: Callable,
-    arguments: Sequence[tuple],
-    shared: Sequence,
-    callback: Callable[[int], None],
-) -> list:
-    """Call ``function(*arguments[i], *shared)`` for every i on the workers.
+def map_on_workers(client, function, arguments, shared, callback) -> list:
+    """Call ``function(*arguments[i], *shared)`` for every i on the workers; return the results.
 
-    A task that a dead worker had under way runs again on another; if all workers are dead,
-    once a new one joins.
-
-    Parameters
-    ----------
-    shared : sequence
-        Arguments of all calls; each is sent to a worker once.
-    callback : callable
-        Called with i when call i has finished.
-
-    Returns
-    -------
-    list
-        The results, in the order of `arguments`.
-
-    Raises
-    ------
-    concurrent.futures.CancelledError, OSError
-        If the connection to the scheduler is lost.
-    distributed.KilledWorker
-        If a task ends one worker after another.
-    RuntimeError
-        If the scheduler cannot deserialise the tasks ("deserialization" is in the message).
+    The values in `shared` are sent to a worker once; ``callback(i)`` is called when call i has
+    finished. A task that a dead worker had under way runs again on another; if all workers are
+    dead, once a new one joins. Raises CancelledError or OSError if the connection to the
+    scheduler is lost, KilledWorker if a task ends one worker after another, and RuntimeError
+    ("deserialization" is in the message) if the scheduler cannot deserialise the tasks.
     """
     # As results of tasks, not scattered: Dask keeps no more copies of data than it must, and
     # scattered data is lost with the worker that has the last copy. A task runs again.

@@ -98,9 +98,7 @@ def t_interval(values: ArrayLike, confidence_level: float = 0.95) -> Interval:
         At least two.
     confidence_level : float, default=0.95
     """
-    values = _at_least_two(values)
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return _interval(values.mean(), error, len(values), confidence_level)
+    return _interval(values, lambda std, n: std / np.sqrt(n), confidence_level)
 
 
 def corrected_resampled_t(
@@ -115,9 +113,8 @@ def corrected_resampled_t(
     ----------
     differences : array-like of shape (n_splits,)
         Scores of A minus scores of B on the same split; at least two.
-    test_train_ratio : float
-        Number of test samples divided by the number of training samples; 1/9 with 10 folds.
-    confidence_level : float, default=0.95
+    test_train_ratio, confidence_level
+        See `compare`.
 
     References
     ----------
@@ -125,10 +122,9 @@ def corrected_resampled_t(
     52, 239-281. For repeated cross-validation: R. R. Bouckaert and E. Frank (2004),
     Evaluating the replicability of significance tests for comparing learning algorithms.
     """
-    differences = _at_least_two(differences)
-    J = len(differences)
-    error = differences.std(ddof=1) * np.sqrt(1 / J + test_train_ratio)
-    return _interval(differences.mean(), error, J, confidence_level)
+    return _interval(
+        differences, lambda std, J: std * np.sqrt(1 / J + test_train_ratio), confidence_level
+    )
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
@@ -166,19 +162,17 @@ def proportion_interval(
     return n_successes / n_trials, interval.low, interval.high
 
 
-def _at_least_two(values):
+def _interval(values, standard_error, confidence_level):
+    """Return the t interval of a mean, whose error is `standard_error(std, n_values)`."""
     values = np.asarray(values, float)
     if len(values) < 2:
         raise ValueError(f"an interval needs at least two values, got {len(values)}")
-    return values
-
-
-def _interval(mean, error, n_values, confidence_level):
+    mean, error = values.mean(), standard_error(values.std(ddof=1), len(values))
     if mean == error == 0:  # identical scores throughout
         return Interval(0.0, 0.0, 0.0, 1.0)
     if error <= 1e-12 * abs(mean):  # a few equal values do not show how others would vary
         return Interval(float(mean), -np.inf, np.inf, 1.0)
-    distribution = stats.t(n_values - 1)
+    distribution = stats.t(len(values) - 1)
     reach = distribution.ppf((1 + confidence_level) / 2) * error
     p = 2 * distribution.sf(abs(mean) / error)
     return Interval(float(mean), float(mean - reach), float(mean + reach), float(p))

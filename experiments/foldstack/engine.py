@@ -5,15 +5,15 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
 from joblib.parallel import get_active_backend
 from sklearn.base import clone
+from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
 
 from .cluster import active_client, map_on_workers
@@ -28,94 +28,84 @@ STACK_BYTES = 256 * 2**20
 
 
 class Task(NamedTuple):
-    """One network to train and score.
+    """One network to train and score; those that differ in `Hyperparameters` only share stacks."""
 
-    Attributes
-    ----------
-    pipeline : Pipeline
-        Unfitted. Networks that differ only in their `Hyperparameters` share stacks.
-    seed : int
-        Of the initial weights, the order of samples and the dropout masks.
-    train, test : int arrays
-        Sample numbers.
-    """
-
-    pipeline: Pipeline
-    seed: int
-    train: np.ndarray
+    pipeline: Pipeline  # unfitted
+    seed: int  # of the initial weights, the order of samples and the dropout masks
+    train: np.ndarray  # sample numbers
     test: np.ndarray
 
 
-def fit_and_score(
-    tasks: Sequence[Task],
-    X: np.ndarray,
-    y: np.ndarray,
-    *,
-    n_jobs: int | None = None,
-    return_estimator: bool = False,
-    return_curves: bool = False,
-    dropout_passes: int = 0,
-    progress: Callable[[float], None] | None = None,
-) -> list[dict]:
-    """Train and score the network of every task; see `cross_validate` for the parameters.
+class Options(NamedTuple):
+    """What to return in addition to the scores."""
 
-    Returns
-    -------
-    list of dict of shape (n_tasks,)
-        The keys are those of `cross_validate`.
+    estimator: bool = False
+    curves: bool = False
+    dropout_passes: int = 0
 
-    Raises
-    ------
-    Unstackable
-        If a pipeline has a part without a stacked form.
-    ValueError
-        If the networks cannot be trained on such data, or with such parameters.
+
+def fit_and_score(tasks, X, y, options=None, n_jobs=None, progress=None) -> list[dict]:
+    """Train and score the network of every task; return a dict with the scores of each.
+
+    The keys, `n_jobs`, `progress` and the errors raised are those of `cross_validate`.
     """
     use_one_thread()
-    options = _Options(return_estimator, return_curves, dropout_passes)
+    options = options or Options()
     progress = progress or (lambda finished: None)
+    groups = _group(tasks, X, y)
+    plans = [numbers for group in groups for numbers in group.plan]
     if client := active_client():
-        results = _on_cluster(client, tasks, X, y, options, progress)
+        stacks = map_on_workers(
+            client,
+            _train_on_worker,
+            [([tasks[number] for number in numbers], options) for numbers in plans],
+            shared=(X, y),
+            callback=lambda i: progress(len(set(plans[i]))),
+        )
     else:
-        results = _in_threads(tasks, X, y, options, resolve_n_jobs(n_jobs), progress)
-    finished = {
-        number: result
-        for numbers, stack_results in results
-        for number, result in zip(numbers, stack_results, strict=True)
-    }
-    if return_estimator:  # Keras models are built in the main thread
-        for number, result in finished.items():
+        stacks = _train_in_threads(groups, tasks, X, y, options, resolve_n_jobs(n_jobs), progress)
+    results = {}
+    for numbers, stack_results in zip(plans, stacks, strict=True):
+        results.update(zip(numbers, stack_results, strict=True))
+    if options.estimator:  # Keras models are built in the main thread
+        for number, result in results.items():
             result["estimator"] = _estimator(tasks[number], y, *result["estimator"])
-    return [finished[number] for number in range(len(tasks))]
+    return [results[number] for number in range(len(tasks))]
+
+
+def gather(results: Sequence[dict]) -> dict:
+    """Turn dicts of scores into a dict of arrays, estimators into a list, nested dicts likewise."""
+    gathered = {}
+    for key, value in results[0].items():
+        values = [result[key] for result in results]
+        if isinstance(value, dict):
+            gathered[key] = gather(values)
+        else:
+            gathered[key] = values if isinstance(value, Pipeline) else np.array(values)
+    return gathered
+
+
+def split_tasks(estimator: Pipeline, X: np.ndarray, y: np.ndarray, cv: object) -> list[Task]:
+    """Check the estimator, and return a task for each split of `cv`, with a seed of its own."""
+    check_estimator(estimator)
+    splits = list(check_cv(cv, y, classifier=True).split(X, y))
+    seeds = network_seeds(estimator[-1].random_state, len(splits))
+    return [Task(estimator, seed, *split) for seed, split in zip(seeds, splits, strict=True)]
 
 
 def score_candidates(
-    estimator: Pipeline,
-    candidates: Sequence[Mapping[str, object]],
-    X: np.ndarray,
-    y: np.ndarray,
-    splits: Sequence[tuple[np.ndarray, np.ndarray]],
-    *,
-    seed: int | None = None,
-    n_jobs: int | None = None,
-    progress: Callable[[float], None] | None = None,
+    estimator, candidates, X, y, splits, *, seed=None, n_jobs=None, progress=None
 ) -> dict[str, np.ndarray]:
     """Cross-validate the pipeline with the parameters of each candidate on the same splits.
 
-    Returns
-    -------
-    dict of arrays of shape (n_candidates, n_splits)
-        The keys are those of `cross_validate`.
+    Returns a dict with the keys of `cross_validate`, of (n_candidates, n_splits) arrays.
     """
     seeds = iter(network_seeds(seed, len(candidates) * len(splits)))
-    tasks = [
-        Task(changed, next(seeds), *split)
-        for changed in (with_parameters(estimator, candidate) for candidate in candidates)
-        for split in splits
-    ]
-    results = fit_and_score(tasks, X, y, n_jobs=n_jobs, progress=progress)
+    pipelines = [with_params(estimator, candidate) for candidate in candidates]
+    tasks = [Task(each, next(seeds), *split) for each in pipelines for split in splits]
+    scores = gather(fit_and_score(tasks, X, y, n_jobs=n_jobs, progress=progress))
     shape = len(candidates), len(splits)
-    return {key: np.array([each[key] for each in results]).reshape(shape) for key in results[0]}
+    return {key: values.reshape(shape) for key, values in scores.items()}
 
 
 def network_seeds(seed: int | None, number: int) -> list[int]:
@@ -133,7 +123,7 @@ def check_estimator(estimator: Pipeline) -> None:
         )
 
 
-def with_parameters(estimator: Pipeline, parameters: Mapping[str, object]) -> Pipeline:
+def with_params(estimator: Pipeline, parameters: Mapping[str, object]) -> Pipeline:
     """Clone a pipeline and set parameters; raise ValueError for one without effect on stacks."""
     last = estimator.steps[-1][0] + "__"
     for name in parameters:
@@ -158,11 +148,8 @@ def resolve_n_jobs(n_jobs: int | None) -> int:
 
 @functools.cache
 def use_one_thread() -> None:
-    """Let TensorFlow compute each operation on one thread; warn if it is too late for that.
-
-    A step of small networks is many tiny products: threads inside an operation cost more than
-    they gain.
-    """
+    """Let TensorFlow compute each operation on one thread; warn if it is too late for that."""
+    # A step of small networks is many tiny products: more threads cost more than they gain.
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
     except RuntimeError:
@@ -180,106 +167,58 @@ def clear_session() -> None:
     keras.utils.clear_session(free_memory=False)
 
 
-class _Options(NamedTuple):
-    """What to return in addition to the scores."""
-
-    estimator: bool
-    curves: bool
-    dropout_passes: int
-
-
-class _Split:
-    """A task's samples, transformed by the steps before the classifier, fitted in training."""
-
-    def __init__(self, task, X, y):
-        self.transformers = clone(task.pipeline[:-1]) if len(task.pipeline) > 1 else None
-        self.X_train, self.X_test = X[task.train], X[task.test]
-        if self.transformers is not None:
-            self.X_train = self.transformers.fit_transform(self.X_train, y[task.train])
-            self.X_test = self.transformers.transform(self.X_test)
-
-
 class _Group(NamedTuple):
-    """Tasks whose networks can be copies of one stack."""
+    """Tasks whose networks can be copies of one stack, which threads share once it is compiled."""
 
     network: keras.Sequential
     epochs: int
     batch_size: int
     positive: np.ndarray  # whether each sample belongs to the second class
     hyperparameters: dict[int, Hyperparameters]  # by the number of the task
+    plan: Sequence[Sequence[int]] = ()  # the numbers of the tasks in each stack
+    build_time: float = 0.0
+    stack: Stack | None = None
 
 
-class _Compiled(NamedTuple):
-    """A stack compiled for a group of tasks, shared by the threads."""
-
-    stack: Stack
-    epochs: int
-    positive: np.ndarray
-    build_time: float
-
-
-def _in_threads(tasks, X, y, options, n_jobs, progress):
+def _train_in_threads(groups, tasks, X, y, options, n_jobs, progress):
     """Train a stack in each thread, all stacks of a group with one compiled loop."""
     stop = threading.Event()
     running = []
 
-    def report(n_networks, share):
+    def report(finished):
         if stop.is_set():
             raise KeyboardInterrupt
-        progress(share * n_networks)
+        progress(finished)
 
     with ThreadPoolExecutor(n_jobs) as pool:
         try:
-            started = time.perf_counter()
-            groups = _group(tasks, X, y)
-            group_time = (time.perf_counter() - started) / len(groups)
             for group in groups:
-                plan = _plan(list(group.hyperparameters), len(X) * group.network.input_shape[-1])
-                compiled = _compile(group, len(plan[0]), options)
-                build_time = (group_time + compiled.build_time) / len(plan)
-                compiled = compiled._replace(build_time=build_time)
-                for numbers in plan:
-                    members = [tasks[number] for number in numbers]
-                    values = [group.hyperparameters[number] for number in numbers]
-                    callback = partial(report, len(set(numbers)))
-                    future = pool.submit(
-                        _train_and_score, compiled, members, values, X, y, options, callback
-                    )
-                    running.append((numbers, future))
-            return [(numbers, future.result()) for numbers, future in running]
+                compiled = _compile(group, len(group.plan[0]), options)
+                running += [
+                    pool.submit(_train_and_score, compiled, numbers, tasks, X, y, options, report)
+                    for numbers in group.plan
+                ]
+            return [future.result() for future in running]
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _on_cluster(client, tasks, X, y, options, progress):
-    """Train the same stacks on the workers of a Dask cluster."""
-    plans = []
-    for group in _group(tasks, X, y):
-        plans += _plan(list(group.hyperparameters), len(X) * group.network.input_shape[-1])
-    stacks = map_on_workers(
-        client,
-        _compile_train_and_score,
-        [([tasks[number] for number in numbers], options) for numbers in plans],
-        shared=(X, y),
-        callback=lambda i: progress(len(set(plans[i]))),
-    )
-    return list(zip(plans, stacks, strict=True))
-
-
-def _compile_train_and_score(tasks, options, X, y):
+def _train_on_worker(tasks, options, X, y):
+    """Train one stack, which a Dask worker compiles for itself."""
     use_one_thread()
     (group,) = _group(tasks, X, y)
-    compiled = _compile(group, len(tasks), options)
-    values = list(group.hyperparameters.values())
-    return _train_and_score(compiled, tasks, values, X, y, options, lambda share: None)
+    numbers = range(len(tasks))
+    compiled = _compile(group, len(numbers), options)
+    return _train_and_score(compiled, numbers, tasks, X, y, options, lambda finished: None)
 
 
 def _compile(group, n_copies, options):
     started = time.perf_counter()
     stack = Stack(group.network, n_copies, group.batch_size, record_epochs=options.curves)
-    return _Compiled(stack, group.epochs, group.positive, time.perf_counter() - started)
+    build_time = group.build_time + time.perf_counter() - started
+    return group._replace(stack=stack, build_time=build_time)
 
 
 def _group(tasks, X, y):
@@ -287,15 +226,16 @@ def _group(tasks, X, y):
 
     They also have the same number of batches: a schedule of the learning rate may depend on it.
     """
+    started = time.perf_counter()
     built, groups = {}, {}
     for number, task in enumerate(tasks):
         n_samples = len(task.train)
         epochs, batch_size = task.pipeline[-1].training_parameters(n_samples)
         kind = id(task.pipeline), batch_size, -(-n_samples // batch_size)
         if kind not in built:
-            split = _Split(task, X, y)
+            _, X_train, _ = _transform(task, X, y)
             classifier = clone(task.pipeline[-1]).set_params(random_state=None)
-            network = classifier.build(split.X_train, y[task.train])
+            network = classifier.build(X_train, y[task.train])
             if len(classifier.classes_) != 2:
                 raise ValueError(
                     "Only binary classification is supported; the training samples have "
@@ -307,7 +247,12 @@ def _group(tasks, X, y):
             built[kind] = group, read_hyperparameters(network), key
         group, values, key = built[kind]
         groups.setdefault(key, group).hyperparameters[number] = values
-    return groups.values()
+    build_time = (time.perf_counter() - started) / len(groups)
+    planned = []
+    for group in groups.values():
+        plan = _plan(list(group.hyperparameters), len(X) * group.network.input_shape[-1])
+        planned.append(group._replace(plan=plan, build_time=build_time))
+    return planned
 
 
 def _plan(numbers, n_entries):
@@ -325,13 +270,13 @@ def _plan(numbers, n_entries):
     return plan
 
 
-def _train_and_score(compiled, tasks, hyperparameters, X, y, options, progress):
-    """Train a stack and score each copy; `progress` is called with shares of the training."""
+def _train_and_score(group, numbers, tasks, X, y, options, progress):
+    """Train a stack and score each copy; `progress` is called with numbers of networks."""
     started = time.perf_counter()
-    stack = compiled.stack
-    data, targets, in_train, in_test, splits = _assemble(
-        tasks, stack, X, y, compiled.positive, options.estimator
-    )
+    stack, n_copies, n_networks = group.stack, len(numbers), len(set(numbers))
+    tasks = [tasks[number] for number in numbers]
+    data, targets, in_train, in_test, splits = _assemble(group, tasks, X, y, options.estimator)
+    hyperparameters = [group.hyperparameters[number] for number in numbers]
     curves = []
 
     def score(probability):
@@ -344,7 +289,7 @@ def _train_and_score(compiled, tasks, hyperparameters, X, y, options, progress):
     def callback(epochs, probabilities):
         if options.curves:
             curves.append(score(probabilities))
-        progress(epochs / compiled.epochs)
+        progress(epochs / group.epochs * n_networks)
 
     generators = [np.random.default_rng(task.seed) for task in tasks]
     weights = stack.train(
@@ -353,7 +298,7 @@ def _train_and_score(compiled, tasks, hyperparameters, X, y, options, progress):
         targets.astype(np.float32),
         in_train.sum(axis=1),
         generators,
-        epochs=compiled.epochs,
+        epochs=group.epochs,
         hyperparameters=hyperparameters,
         callback=callback,
     )
@@ -367,50 +312,57 @@ def _train_and_score(compiled, tasks, hyperparameters, X, y, options, progress):
         )
         averaged = measure(targets, probability, in_test)
         scores |= {f"dropout_{key}": averaged[key] for key in ("score", "log_loss")}
-    weights = [stacked.numpy() for stacked in weights] if options.estimator else []
     times = {
-        "build_time": compiled.build_time / len(tasks),
-        "fit_time": (trained - started) / len(tasks),
-        "score_time": (time.perf_counter() - trained) / len(tasks),
+        "build_time": group.build_time / len(group.hyperparameters),
+        "fit_time": (trained - started) / n_copies,
+        "score_time": (time.perf_counter() - trained) / n_copies,
     }
-    results = []
-    for copy in range(len(tasks)):
-        result = {key: value[copy] for key, value in scores.items()} | times
-        if options.estimator:
-            result["estimator"] = (splits[copy], [stacked[copy] for stacked in weights])
-        if options.curves:
-            result["curves"] = {
-                key: np.concatenate([part[key][:, copy] for part in curves])
-                for key in curves[0]
-                if "collapsed" not in key
-            }
-        results.append(result)
-    return results
+    scores |= {key: [value] * n_copies for key, value in times.items()}
+    if options.estimator:
+        weights_of_copies = zip(*(stacked.numpy() for stacked in weights), strict=True)
+        scores["estimator"] = list(zip(splits, weights_of_copies, strict=True))
+    if options.curves:
+        names = [key for key in curves[0] if "collapsed" not in key]
+        joined = {key: np.concatenate([part[key] for part in curves]) for key in names}
+        scores["curves"] = [{key: joined[key][:, i] for key in names} for i in range(n_copies)]
+    return [{key: values[i] for key, values in scores.items()} for i in range(n_copies)]
 
 
-def _assemble(tasks, stack, X, y, positive, keep):
+def _assemble(group, tasks, X, y, keep):
     """Stack the samples of the tasks: training samples first, then test samples, then padding."""
     longest = max(len(task.train) + len(task.test) for task in tasks)
-    data = np.zeros((len(tasks), longest, stack.n_features), np.float32)
+    positive, n_features = group.positive, group.stack.n_features
+    data = np.zeros((len(tasks), longest, n_features), np.float32)
     targets, in_train, in_test = np.zeros((3, len(tasks), longest), bool)
     splits = []
     for copy, task in enumerate(tasks):
-        split = _Split(task, X, y)
-        if split.X_train.shape[1] != stack.n_features:
+        transformers, X_train, X_test = _transform(task, X, y)
+        if X_train.shape[1] != n_features:
             raise Unstackable("a pipeline whose steps return different widths for the splits")
         n, both = len(task.train), len(task.train) + len(task.test)
-        data[copy, :n], data[copy, n:both] = split.X_train, split.X_test
+        data[copy, :n], data[copy, n:both] = X_train, X_test
         targets[copy, :n], targets[copy, n:both] = positive[task.train], positive[task.test]
         in_train[copy, :n], in_test[copy, n:both] = True, True
-        splits.append(split if keep else None)
+        splits.append((transformers, X_train) if keep else None)
     return tf.constant(data), targets, in_train, in_test, splits
+
+
+def _transform(task, X, y):
+    """Fit the steps before the classifier; return them, and the samples they transformed."""
+    X_train, X_test = X[task.train], X[task.test]
+    if len(task.pipeline) == 1:
+        return None, X_train, X_test
+    transformers = clone(task.pipeline[:-1])
+    X_train = transformers.fit_transform(X_train, y[task.train])
+    return transformers, X_train, transformers.transform(X_test)
 
 
 def _estimator(task, y, split, weights):
     """Return a clone of the task's pipeline with the trained weights, as if it had been fitted."""
+    transformers, X_train = split
     fitted = clone(task.pipeline)
     classifier = fitted[-1].set_params(random_state=task.seed)
-    classifier.build(split.X_train, y[task.train]).set_weights(weights)
-    if split.transformers is not None:
-        fitted.steps[:-1] = split.transformers.steps
+    classifier.build(X_train, y[task.train]).set_weights(weights)
+    if transformers is not None:
+        fitted.steps[:-1] = transformers.steps
     return fitted

@@ -34,13 +34,9 @@ def export_network(pipeline: Pipeline, feature_names: Sequence[str]) -> bytes:
         If the temporary folder has no room for it.
     """
     classifier = pipeline["mlp"]
-    network = keras.Sequential(
-        [
-            keras.Input((len(feature_names),), dtype="float64"),
-            *_standardize(pipeline["standardize"], len(feature_names)),
-            *classifier.model_.layers,
-        ]
-    )
+    inputs = keras.Input((len(feature_names),), dtype="float64")
+    standardize = _standardize(pipeline["standardize"], len(feature_names))
+    network = keras.Sequential([inputs, *standardize, *classifier.model_.layers])
     classes = [str(label) for label in classifier.classes_]
     labels = {"classes": classes, "features": list(feature_names)}
     with tempfile.TemporaryDirectory() as folder:
@@ -60,11 +56,10 @@ def _standardize(scaler, n_features):
     mean = scaler.mean_ if scaler.with_mean else np.zeros(n_features)
     scale = scaler.scale_ if scaler.with_std else np.ones(n_features)
     rounded = mean.astype(np.float32).astype(np.float64)
+    steps = (np.ones(n_features), -rounded), (1 / scale, (rounded - mean) / scale)
     return [
-        keras.layers.Rescaling([1.0] * n_features, (-rounded).tolist(), dtype="float64"),
-        keras.layers.Rescaling(
-            (1 / scale).tolist(), ((rounded - mean) / scale).tolist(), dtype="float64"
-        ),
+        keras.layers.Rescaling(factor.tolist(), offset.tolist(), dtype="float64")
+        for factor, offset in steps
     ]
 
 
@@ -73,10 +68,8 @@ def check_exported(content: bytes, pipeline: Pipeline, X: np.ndarray) -> bool:
 
     Parameters
     ----------
-    content : bytes
-        Return value of `export_network`.
-    pipeline : Pipeline
-        The pipeline that was exported.
+    content, pipeline
+        Return value of `export_network`, and the pipeline that was exported.
     X : array of shape (n_samples, n_features)
 
     Returns
@@ -135,10 +128,8 @@ def predict(
 
     Parameters
     ----------
-    network : keras.Model
-        Return value of `load_network`.
-    classes : sequence of str of shape (2,)
-        ``read_labels(content)["classes"]``.
+    network, classes
+        ``load_network(content)`` and ``read_labels(content)["classes"]``.
     X : array of shape (n_samples, n_features)
 
     Returns

@@ -13,8 +13,7 @@ def read_labels(content: bytes) -> dict:
     Returns
     -------
     dict
-        ``classes``, a list of the two class labels, and ``features``, a list of the feature
-        names.
+        ``classes``, the list of the two class labels; ``features``, that of the feature names.
 
     Raises
     ------
@@ -25,10 +24,9 @@ def read_labels(content: bytes) -> dict:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             labels = json.loads(archive.read(LABELS))
         classes, features = list(labels["classes"]), list(labels["features"])
-        if not all(isinstance(name, str) for name in (*classes, *features)):
-            raise ValueError("the labels are not strings")
-        if len(classes) != 2 or len(set(classes)) != 2 or not features:
-            raise ValueError("two classes and at least one feature are needed")
+        strings = all(isinstance(name, str) for name in (*classes, *features))
+        if not strings or len(classes) != 2 or len(set(classes)) != 2 or not features:
+            raise ValueError("two class labels and at least one feature name are needed")
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, RecursionError) as error:
         raise ValueError("the content is not an exported network, or is corrupt") from error
     return {"classes": classes, "features": features}

@@ -1,6 +1,5 @@
 """Cross-validation and randomised search, with the networks of all splits in stacks."""
 
-import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -9,7 +8,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.model_selection import (
     ParameterGrid,
     ParameterSampler,
-    RepeatedStratifiedKFold,
     StratifiedKFold,
     check_cv,
 )
@@ -18,14 +16,17 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .engine import (
+    Options,
     Task,
     best_index,
     check_estimator,
     fit_and_score,
+    gather,
     network_seeds,
     score_candidates,
+    split_tasks,
     use_one_thread,
-    with_parameters,
+    with_params,
 )
 
 
@@ -68,8 +69,8 @@ def cross_validate(
     return_curves : bool, default=False
         Whether to return the scores after every epoch, dropout off.
     dropout_passes : int, default=0
-        If not 0, also score the test samples with dropout kept on, and probabilities averaged
-        over this number of passes (Monte Carlo dropout).
+        If not 0, also score the test samples with dropout kept on, averaged over this number
+        of passes (Monte Carlo dropout).
     progress : callable, optional
         Called with the number of networks finished since the last call, possibly a fraction,
         from several threads.
@@ -90,42 +91,10 @@ def cross_validate(
     TypeError
         If the estimator is not such a pipeline.
     """
-    check_estimator(estimator)
     X, y = np.asarray(X), np.asarray(y)
-    splits = list(check_cv(cv, y, classifier=True).split(X, y))
-    seeds = network_seeds(estimator[-1].random_state, len(splits))
-    results = fit_and_score(
-        [Task(estimator, seed, *split) for seed, split in zip(seeds, splits, strict=True)],
-        X,
-        y,
-        n_jobs=n_jobs,
-        return_estimator=return_estimator,
-        return_curves=return_curves,
-        dropout_passes=dropout_passes,
-        progress=progress,
-    )
-    scores = {key: [result[key] for result in results] for key in results[0]}
-    others = {}
-    if return_estimator:
-        others["estimator"] = scores.pop("estimator")
-    if return_curves:
-        curves = scores.pop("curves")
-        others["curves"] = {key: np.array([each[key] for each in curves]) for key in curves[0]}
-    return {key: np.array(values) for key, values in scores.items()} | others
-
-
-def repeated_splits(
-    X: np.ndarray, y: np.ndarray, *, n_splits: int, n_repeats: int, seed: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Draw stratified, shuffled splits, `n_repeats` times.
-
-    Returns
-    -------
-    list of (train, test) index arrays of shape (n_repeats * n_splits,)
-        One repeat after another; the first ones do not depend on the number of repeats.
-    """
-    cv = RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
-    return list(cv.split(X, y))
+    options = Options(return_estimator, return_curves, dropout_passes)
+    results = fit_and_score(split_tasks(estimator, X, y, cv), X, y, options, n_jobs, progress)
+    return gather(results)
 
 
 class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -147,7 +116,7 @@ class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     random_state : int, RandomState or None, default=None
         Decides candidates, splits and networks.
     n_jobs : int or None, default=None
-        As in `cross_validate`.
+        See `cross_validate`.
 
     Attributes
     ----------
@@ -212,7 +181,7 @@ class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             seed = int(seed.randint(2**31))
         candidates = draw_candidates(self.param_distributions, self.n_iter, seed)
         cv = 5 if self.cv is None else self.cv
-        if isinstance(cv, numbers.Integral):
+        if isinstance(cv, int | np.integer):
             cv = StratifiedKFold(cv, shuffle=True, random_state=seed)
         splits = list(check_cv(cv, y, classifier=True).split(X, y, groups))
         if any(len(np.unique(y[train])) < 2 for train, _ in splits):
@@ -247,14 +216,11 @@ class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
 
 def draw_candidates(
-    space: Mapping[str, object] | Sequence[Mapping[str, object]],
-    n_candidates: int,
-    seed: int | None,
+    space: Mapping | Sequence[Mapping], n_candidates: int, seed: int | None
 ) -> list[dict[str, object]]:
-    """Draw candidates with `sklearn.model_selection.ParameterSampler`.
+    """Draw candidates by `sklearn.model_selection.ParameterSampler`, as dicts in the space's order.
 
-    If the space has lists only, no candidate is drawn twice, and there may be fewer than
-    `n_candidates`. A candidate's parameters are in the order of the space.
+    If the space has lists only, no candidate is drawn twice, and there may be fewer.
     """
     spaces = [space] if isinstance(space, Mapping) else space
     if not any(hasattr(values, "rvs") for each in spaces for values in each.values()):
@@ -280,7 +246,7 @@ def check_candidates(
         try:
             if unknown := sorted(set(candidate) - set(estimator.get_params())):
                 raise ValueError(f"there is no parameter {unknown[0]}")
-            changed = with_parameters(estimator, candidate)
+            changed = with_params(estimator, candidate)
             changed[-1].training_parameters(n_samples=2)
             X = changed[:-1].fit_transform(np.zeros((2, n_features), np.float32))
             changed[-1].build(X, np.array([0, 1]))
@@ -289,17 +255,12 @@ def check_candidates(
 
 
 def fit_candidate(
-    estimator: Pipeline,
-    params: Mapping[str, object],
-    X: np.ndarray,
-    y: np.ndarray,
-    *,
-    seed: int | None = None,
+    estimator: Pipeline, params: Mapping, X: np.ndarray, y: np.ndarray, *, seed: int | None = None
 ) -> Pipeline:
     """Return a clone of the pipeline with these parameters, fitted to all samples."""
     rows = np.arange(len(y))
-    task = Task(with_parameters(estimator, params), network_seeds(seed, 1)[0], rows, rows)
-    (result,) = fit_and_score([task], X, y, n_jobs=1, return_estimator=True)
+    task = Task(with_params(estimator, params), network_seeds(seed, 1)[0], rows, rows)
+    (result,) = fit_and_score([task], X, y, Options(estimator=True), n_jobs=1)
     return result["estimator"]
 
 
@@ -316,8 +277,6 @@ def _cv_results(candidates, scores):
     for number, column in enumerate(scores["test_score"].T):
         results[f"split{number}_test_score"] = column
     for name in dict.fromkeys(name for candidate in candidates for name in candidate):
-        values = np.empty(len(candidates), object)  # one by one: a tuple is one value
-        for number, candidate in enumerate(candidates):
-            values[number] = candidate.get(name)
-        results[f"param_{name}"] = values
+        values = (candidate.get(name) for candidate in candidates)
+        results[f"param_{name}"] = np.fromiter(values, object)  # a tuple is one value
     return results

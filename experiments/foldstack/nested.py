@@ -6,17 +6,24 @@ import numpy as np
 from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
-from .engine import (
-    Task,
-    best_index,
-    fit_and_score,
-    network_seeds,
-    score_candidates,
-    with_parameters,
-)
+from .engine import Task, best_index, fit_and_score, network_seeds, score_candidates, with_params
 
 Splits = Sequence[tuple[np.ndarray, np.ndarray]]
 SCORES = ("test_score", "test_log_loss", "collapsed")
+
+
+def repeated_splits(
+    X: np.ndarray, y: np.ndarray, *, n_splits: int, n_repeats: int, seed: int
+) -> Splits:
+    """Draw stratified, shuffled splits, `n_repeats` times.
+
+    Returns
+    -------
+    list of (train, test) index arrays of shape (n_repeats * n_splits,)
+        One repeat after another; the first ones do not depend on the number of repeats.
+    """
+    cv = RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
+    return list(cv.split(X, y))
 
 
 def nested_splits(
@@ -31,8 +38,7 @@ def nested_splits(
     inner : list of lists of (train, test) index arrays
         One list for each outer split, then one for all samples.
     """
-    cv = RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=1, random_state=seed)
-    outer = list(cv.split(X, y))
+    outer = repeated_splits(X, y, n_splits=n_splits, n_repeats=1, seed=seed)
     cv = StratifiedKFold(n_inner_splits, shuffle=True, random_state=seed)
     inner = [
         [(rows[train], rows[test]) for train, test in cv.split(X[rows], y[rows])]
@@ -62,17 +68,16 @@ def nested_cross_validate(
         Unfitted; unchanged, it is the baseline.
     candidates : sequence of mappings
         Parameters of the estimator.
-    X : array of shape (n_samples, n_features)
-    y : array of shape (n_samples,)
+    X, y
+        See `cross_validate`.
     outer, inner
         Return values of `nested_splits`.
     groups : mapping of str to sequence of int, optional
-        Groups of candidates, by index; the best candidate of each is scored on the outer
-        splits, too.
+        Indices of candidates; the best of each group is scored on the outer splits, too.
     seed : int, optional
         Every network's seed is derived from it.
     n_jobs, progress
-        As in `cross_validate`; progress counts the networks of the inner splits.
+        See `cross_validate`; progress counts the networks of the inner splits.
 
     Returns
     -------
@@ -86,35 +91,24 @@ def nested_cross_validate(
         (n_outer,): ``candidate`` (-1 for the baseline), ``test_score``, ``test_log_loss``,
         ``collapsed``.
     """
-    sizes = [len(splits) for splits in inner]
+    splits = [split for splits in inner for split in splits]
     scores = score_candidates(
-        estimator,
-        candidates,
-        X,
-        y,
-        [split for splits in inner for split in splits],
-        seed=seed,
-        n_jobs=n_jobs,
-        progress=progress,
+        estimator, candidates, X, y, splits, seed=seed, n_jobs=n_jobs, progress=progress
     )
-    by_split = {key: np.split(scores[key], np.cumsum(sizes)[:-1], axis=1) for key in SCORES}
-    chosen = [best_index(part) for part in by_split["test_score"]]
+    ends = np.cumsum([len(splits) for splits in inner])[:-1]
+    accuracy, loss, collapsed = (np.split(scores[key], ends, axis=1) for key in SCORES)
+    chosen = [best_index(part) for part in accuracy]
+    inner_score = [part[choice].mean() for part, choice in zip(accuracy, chosen, strict=True)]
     ways = {"chosen": chosen[:-1], "baseline": [-1] * len(outer)}
     for name, members in (groups or {}).items():
         members = list(members)
-        best = [members[best_index(part[members])] for part in by_split["test_score"]]
-        ways[name] = best[:-1]
-    inner_score = [
-        part[choice].mean() for part, choice in zip(by_split["test_score"], chosen, strict=True)
-    ]
+        ways[name] = [members[best_index(part[members])] for part in accuracy[:-1]]
     return {
         "inner": {
-            "mean_test_score": np.array([part.mean(axis=1) for part in by_split["test_score"]]),
-            "std_test_score": np.array([part.std(axis=1) for part in by_split["test_score"]]),
-            "mean_test_log_loss": np.array(
-                [part.mean(axis=1) for part in by_split["test_log_loss"]]
-            ),
-            "collapsed": np.array([part.sum(axis=1) for part in by_split["collapsed"]]),
+            "mean_test_score": np.array([part.mean(axis=1) for part in accuracy]),
+            "std_test_score": np.array([part.std(axis=1) for part in accuracy]),
+            "mean_test_log_loss": np.array([part.mean(axis=1) for part in loss]),
+            "collapsed": np.array([part.sum(axis=1) for part in collapsed]),
         },
         "chosen": np.array(chosen),
         "inner_score": np.array(inner_score[:-1]),
@@ -125,21 +119,14 @@ def nested_cross_validate(
 def _score_outer(estimator, candidates, ways, X, y, outer, seed, n_jobs):
     """Score on each outer split the candidate of every way; all have the same network seeds."""
     seeds = network_seeds(seed, len(outer))
-    baseline = len(candidates)  # trained last
-    chosen = {
-        way: [baseline if choice == -1 else choice for choice in choices]
-        for way, choices in ways.items()
-    }
-    needed = sorted({one for choices in chosen.values() for one in enumerate(choices)})
-    pipelines = {
-        choice: with_parameters(estimator, candidates[choice])
-        for choice in sorted({choice for _, choice in needed} - {baseline})
-    } | {baseline: estimator}
+    pipelines = [with_params(estimator, each) for each in (*candidates, {})]
+    needed = {(fold, choice) for choices in ways.values() for fold, choice in enumerate(choices)}
+    # In the order of the pipelines; the choice -1 is the last one, the baseline.
+    needed = sorted(needed, key=lambda pair: (pair[0], pair[1] % len(pipelines)))
     tasks = [Task(pipelines[choice], seeds[fold], *outer[fold]) for fold, choice in needed]
-    results = fit_and_score(tasks, X, y, n_jobs=n_jobs)
-    scores = dict(zip(needed, results, strict=True))
+    scores = dict(zip(needed, fit_and_score(tasks, X, y, n_jobs=n_jobs), strict=True))
     return {
-        way: {"candidate": np.array(ways[way])}
-        | {key: np.array([scores[one][key] for one in enumerate(choices)]) for key in SCORES}
-        for way, choices in chosen.items()
+        way: {"candidate": np.array(choices)}
+        | {key: np.array([scores[pair][key] for pair in enumerate(choices)]) for key in SCORES}
+        for way, choices in ways.items()
     }

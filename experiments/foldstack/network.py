@@ -1,7 +1,7 @@
 """The tutorial's network and its pipeline: one builder, the arms are its settings."""
 
-import math
 from collections.abc import Sequence
+from math import inf
 
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -32,10 +32,8 @@ def build_network(
         passes them. Needed only for a decay.
     hidden_units : sequence of int, default=(60, 30)
         Units of each hidden layer (relu), first to last.
-    visible_dropout : float, default=0.0
-        Dropout rate of the inputs, in [0, 1); 0 adds no layer.
-    hidden_dropout : float, default=0.0
-        Dropout rate after every hidden layer, in [0, 1); 0 adds no layers.
+    visible_dropout, hidden_dropout : float, default=0.0
+        Dropout rate of the inputs and after every hidden layer, in [0, 1); 0 adds no layers.
     max_norm : float or None, default=None
         Largest norm of a hidden unit's incoming weights; None does not constrain them.
     learning_rate : float, default=0.01
@@ -56,19 +54,20 @@ def build_network(
         If a value is out of range.
     """
     learning_rate, momentum = float(learning_rate), float(momentum)  # Keras accepts no integers
-    _check(hidden_units, max_norm, learning_rate)
-    shares = {
-        "visible_dropout": visible_dropout,
-        "hidden_dropout": hidden_dropout,
-        "momentum": momentum,
-    }
-    for name, share in shares.items():
-        if not 0 <= share < 1:
-            raise ValueError(f"`{name}` must be in [0, 1), got {share!r}")
-    if learning_rate_decay is not None and not 0 < learning_rate_decay <= 1:
-        raise ValueError(
-            f"`learning_rate_decay` must be in (0, 1] or None, got {learning_rate_decay!r}"
-        )
+    decay = learning_rate_decay
+    is_sequence = not isinstance(hidden_units, int | str)
+    checks = [
+        ("hidden_units", hidden_units, is_sequence, "a sequence such as (60, 30)"),
+        ("max_norm", max_norm, max_norm is None or 0 < max_norm < inf, "a positive number or None"),
+        ("learning_rate", learning_rate, 0 < learning_rate < inf, "a positive number"),
+        ("visible_dropout", visible_dropout, 0 <= visible_dropout < 1, "in [0, 1)"),
+        ("hidden_dropout", hidden_dropout, 0 <= hidden_dropout < 1, "in [0, 1)"),
+        ("momentum", momentum, 0 <= momentum < 1, "in [0, 1)"),
+        ("learning_rate_decay", decay, decay is None or 0 < decay <= 1, "in (0, 1] or None"),
+    ]
+    for name, value, valid, expected in checks:
+        if not valid:
+            raise ValueError(f"`{name}` must be {expected}, got {value!r}")
     layers = [keras.Input((meta["n_features_in_"],))]
     if visible_dropout:
         layers.append(keras.layers.Dropout(visible_dropout))
@@ -78,17 +77,15 @@ def build_network(
         if hidden_dropout:
             layers.append(keras.layers.Dropout(hidden_dropout))
     layers.append(keras.layers.Dense(1, activation="sigmoid"))
-    if learning_rate_decay is not None:
+    if decay is not None:
         n_samples = meta["X_shape_"][0]
         n_batches = -(-n_samples // resolve_batch_size(params["batch_size"], n_samples))
         learning_rate = keras.optimizers.schedules.ExponentialDecay(
-            learning_rate, params["epochs"] * n_batches, learning_rate_decay
+            learning_rate, params["epochs"] * n_batches, decay
         )
     network = keras.Sequential(layers)
-    network.compile(
-        loss="binary_crossentropy",
-        optimizer=keras.optimizers.SGD(learning_rate, momentum=momentum),
-    )
+    optimizer = keras.optimizers.SGD(learning_rate, momentum=momentum)
+    network.compile(loss="binary_crossentropy", optimizer=optimizer)
     return network
 
 
@@ -128,15 +125,3 @@ def build_pipeline(
         **{f"model__{name}": value for name, value in (defaults | settings).items()},
     )
     return Pipeline([("standardize", StandardScaler()), ("mlp", classifier)])
-
-
-def _check(hidden_units, max_norm, learning_rate):
-    """Raise for values that Keras would accept, and fail with later or never learn."""
-    if isinstance(hidden_units, int | str):
-        raise ValueError(
-            f"`hidden_units` must be a sequence such as (60, 30), got {hidden_units!r}"
-        )
-    if max_norm is not None and not 0 < max_norm < math.inf:
-        raise ValueError(f"`max_norm` must be a positive number or None, got {max_norm!r}")
-    if not 0 < learning_rate < math.inf:
-        raise ValueError(f"`learning_rate` must be a positive number, got {learning_rate!r}")

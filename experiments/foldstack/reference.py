@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone
-from sklearn.model_selection import check_cv
 from sklearn.model_selection import cross_validate as sklearn_cross_validate
 from sklearn.pipeline import Pipeline
 
-from .engine import check_estimator, network_seeds, resolve_n_jobs, use_one_thread
+from .engine import gather, resolve_n_jobs, split_tasks, use_one_thread
 from .metrics import measure
 
 
@@ -32,39 +31,35 @@ def cross_validate_sequentially(
     Parameters
     ----------
     estimator, X, y, cv, n_jobs, return_estimator, progress
-        As in `cross_validate`.
+        See `cross_validate`.
 
     Returns
     -------
     dict of arrays of shape (n_splits,)
         The keys are those of `cross_validate`, without ``build_time``.
     """
-    check_estimator(estimator)
     X, y = np.asarray(X), np.asarray(y)
-    splits = list(check_cv(cv, y, classifier=True).split(X, y))
-    seeds = network_seeds(estimator[-1].random_state, len(splits))
+    calls = [
+        delayed(_fit_and_score)(task, X, y, return_estimator)
+        for task in split_tasks(estimator, X, y, cv)
+    ]
     results = []
-    for result in Parallel(n_jobs=resolve_n_jobs(n_jobs), return_as="generator")(
-        delayed(_fit_and_score)(estimator, seed, X, y, split, return_estimator)
-        for seed, split in zip(seeds, splits, strict=True)
-    ):
+    for result in Parallel(n_jobs=resolve_n_jobs(n_jobs), return_as="generator")(calls):
         results.append(result)
         if progress is not None:
             progress(1)
-    scores = {key: [result[key] for result in results] for key in results[0]}
-    estimators = {"estimator": scores.pop("estimator")} if return_estimator else {}
-    return {key: np.array(values) for key, values in scores.items()} | estimators
+    return gather(results)
 
 
-def _fit_and_score(estimator, seed, X, y, split, return_estimator):
+def _fit_and_score(task, X, y, return_estimator):
     use_one_thread()
-    seeded = clone(estimator)
-    seeded[-1].set_params(random_state=seed)
+    seeded = clone(task.pipeline)
+    seeded[-1].set_params(random_state=task.seed)
     scores = sklearn_cross_validate(
         seeded,
         X,
         y,
-        cv=[split],
+        cv=[(task.train, task.test)],
         scoring=_score,
         return_train_score=True,
         return_estimator=return_estimator,

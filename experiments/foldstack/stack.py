@@ -27,6 +27,8 @@ if keras.backend.backend() != "tensorflow":
     )
 
 ELEMENTWISE = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU)
+LAYERS = (layers.Dense, layers.Dropout, *ELEMENTWISE)
+REFUSED_OPTIONS = ("activity_regularizer", "kernel_regularizer", "bias_regularizer", "noise_shape")
 CONSTRAINTS = (constraints.MaxNorm, constraints.UnitNorm, constraints.NonNeg)
 ORDER_ENTRIES = 2**18  # sample numbers passed to the compiled loop at a time, 1 MiB
 PREDICT_ENTRIES = 2**21  # activations of the widest layer at a time, 8 MiB
@@ -43,22 +45,11 @@ class Unstackable(ValueError):
 
 
 class Hyperparameters(NamedTuple):
-    """What may differ between the copies of a stack; for a stack, with a leading copy axis.
+    """What may differ between the copies of a stack; for a stack, with a leading copy axis."""
 
-    Attributes
-    ----------
-    dropout : sequence of float
-        Rate of each Dropout layer with a rate above 0.
-    max_norm : sequence of float
-        Largest norm of each MaxNorm constraint, in the order of the weights.
-    learning_rate : float
-        0 if the optimizer follows a schedule, which all copies then share.
-    momentum : float
-    """
-
-    dropout: Sequence[float]
-    max_norm: Sequence[float]
-    learning_rate: float
+    dropout: Sequence[float]  # rate of each Dropout layer with a rate above 0
+    max_norm: Sequence[float]  # of each MaxNorm constraint, in the order of the weights
+    learning_rate: float  # 0 if the optimizer follows a schedule, which all copies then share
     momentum: float
 
 
@@ -102,7 +93,11 @@ class Stack:
         self.hyperparameters = read_hyperparameters(network)
         self._layers = _stackable_layers(network)
         self._shapes = [tuple(variable.shape) for variable in network.trainable_variables]
-        self._initializers = _initializers(network)
+        self._initializers = [
+            _initializer(layer, variable.name)
+            for layer in network.layers
+            for variable in layer.trainable_variables
+        ]
         self._constraints = [variable.constraint for variable in network.trainable_variables]
         self._loss = _loss(network)
         self._update = _update_rule(network.optimizer)
@@ -220,8 +215,7 @@ class Stack:
             Probability of the second class.
         """
         weights = [tf.convert_to_tensor(stack) for stack in weights]
-        parts = [self._predict(weights, part) for part in self._parts(X)]
-        return np.concatenate(parts, axis=1)
+        return self._in_parts(lambda part: self._predict(weights, part), X)
 
     def predict_with_dropout(
         self,
@@ -235,10 +229,8 @@ class Stack:
 
         Parameters
         ----------
-        weights, X
-            As in `predict`.
-        generators, hyperparameters
-            As in `train`.
+        weights, X, generators, hyperparameters
+            See `predict` and `train`.
         n_passes : int
 
         Returns
@@ -248,18 +240,20 @@ class Stack:
         """
         weights = [tf.convert_to_tensor(stack) for stack in weights]
         hyperparameters, n_passes = self._per_copy(hyperparameters), tf.constant(n_passes)
-        parts = [
-            self._sample(weights, hyperparameters, self._mask_seeds(generators), part, n_passes)
-            for part in self._parts(X)
-        ]
-        return np.concatenate(parts, axis=1)
 
-    def _parts(self, X):
-        """Split the samples into parts that need little memory to predict."""
+        def sample(part):
+            masks = self._mask_seeds(generators)
+            return self._sample(weights, hyperparameters, masks, part, n_passes)
+
+        return self._in_parts(sample, X)
+
+    def _in_parts(self, predict, X):
+        """Predict some of the samples at a time, which needs little memory."""
         X = tf.convert_to_tensor(X, self.dtype)
         widest = max(shape[-1] for shape in self._shapes)
-        step = max(1, PREDICT_ENTRIES // (self.n_copies * widest))
-        return [X[:, start : start + step] for start in range(0, X.shape[1], step)]
+        size = max(1, PREDICT_ENTRIES // (self.n_copies * widest))
+        parts = [predict(X[:, start : start + size]) for start in range(0, X.shape[1], size)]
+        return np.concatenate(parts, axis=1)
 
     def _train_epochs(self, weights, velocities, step, hyperparameters, masks, X, y, shares, order):
         """Take a step for each batch of each epoch in `order`, in one compiled loop."""
@@ -397,13 +391,8 @@ def _configuration(layer):
 def dropout(inputs: tf.Tensor, rates: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Set units to 0 at the rate of each copy, and scale the others by 1 / (1 − rate).
 
-    Keras' Dropout has one rate for a whole array; at that rate, the result is the same.
-
-    Parameters
-    ----------
-    inputs : float tensor of shape (n_copies, n_samples, n_units)
-    rates : float64 tensor of shape (n_copies,)
-    seed : int32 tensor of shape (2,)
+    Keras' Dropout has one rate for a whole array; at that rate, the result is the same. Takes
+    (n_copies, n_samples, n_units) inputs, float64 (n_copies,) rates and an int32 (2,) seed.
     """
     random = tf.random.stateless_uniform(tf.shape(inputs), seed, dtype=inputs.dtype)
     kept = inputs * _broadcast(1 / (1 - rates), inputs)
@@ -437,27 +426,20 @@ def _stackable_layers(network):
         raise Unstackable(f"a network of {network.output_shape[-1]} outputs, other than 1,")
     for layer in network.layers:
         name = f"layer {layer.name!r} of type {type(layer).__name__}"
+        if type(layer) not in LAYERS:
+            raise Unstackable(name)
         if layer.dtype_policy.name != network.compute_dtype:
             raise Unstackable(f"precision {layer.dtype_policy.name!r} of {name}")
-        if getattr(layer, "activity_regularizer", None) is not None:
-            raise Unstackable(f"the activity_regularizer of {name}")
-        if type(layer) is layers.Dense:
-            for part in ("kernel_regularizer", "bias_regularizer"):
-                if getattr(layer, part) is not None:
-                    raise Unstackable(f"the {part} of {name}")
-            for constraint in (layer.kernel_constraint, layer.bias_constraint):
-                if constraint is not None and type(constraint) not in CONSTRAINTS:
-                    raise Unstackable(f"constraint {type(constraint).__name__} of {name}")
-            if not layer.trainable or layer.lora_enabled:
-                raise Unstackable(f"{name}, frozen or with LoRA,")
-        elif type(layer) is layers.Dropout:
-            if layer.noise_shape is not None:
-                raise Unstackable(f"the noise shape of {name}")
-        elif type(layer) not in ELEMENTWISE:
-            raise Unstackable(name)
-    return [
-        layer for layer in network.layers if not isinstance(layer, layers.Dropout) or layer.rate > 0
-    ]
+        if layer.non_trainable_weights:
+            raise Unstackable(f"{name}, frozen or with LoRA,")
+        for option in REFUSED_OPTIONS:
+            if getattr(layer, option, None) is not None:
+                raise Unstackable(f"the {option} of {name}")
+        for option in ("kernel_constraint", "bias_constraint"):
+            constraint = getattr(layer, option, None)
+            if constraint is not None and type(constraint) not in CONSTRAINTS:
+                raise Unstackable(f"constraint {type(constraint).__name__} of {name}")
+    return [layer for layer in network.layers if getattr(layer, "rate", None) != 0]
 
 
 def _stacked_constraint(constraint, max_norms):
@@ -474,18 +456,9 @@ def _stacked_constraint(constraint, max_norms):
     return lambda weights: constraints.MaxNorm(_broadcast(largest, weights), axis)(weights)
 
 
-def _initializers(network):
-    """Return functions of (shape, seed), in the order of the weights."""
-    initializers = []
-    for layer in network.layers:
-        if isinstance(layer, layers.Dense):
-            initializers.append(_seeded(layer, layer.kernel_initializer))
-            if layer.use_bias:
-                initializers.append(_seeded(layer, layer.bias_initializer))
-    return initializers
-
-
-def _seeded(layer, initializer):
+def _initializer(layer, weight):
+    """Return the initializer of a layer's weight as a function of (shape, seed)."""
+    initializer = getattr(layer, f"{weight}_initializer")
     if not isinstance(initializer, keras.initializers.Initializer):
         raise Unstackable(f"initializer {initializer!r} of layer {layer.name!r}")
     config = initializer.get_config()
@@ -508,9 +481,9 @@ def _loss(network):
         if loss.reduction != "sum_over_batch_size":
             raise Unstackable(f"loss {loss.name!r} with reduction {loss.reduction!r}")
         return loss.call
-    if callable(loss):
-        return loss
-    raise Unstackable(f"loss {loss!r}")
+    if not callable(loss):
+        raise Unstackable(f"loss {loss!r}")
+    return loss
 
 
 def _update_rule(optimizer):

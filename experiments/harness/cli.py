@@ -21,32 +21,39 @@ class _Parser(argparse.ArgumentParser):
 def parse(command: str, description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the options of a command; print an invalid one on one line and exit with status 2.
 
-    `argv` replaces the arguments of the process. ``--from-make`` alone, as the Makefile passes
-    it, stands for the variables on make's command line.
+    `argv` replaces the arguments of the process; ``--from-make`` alone stands for the variables
+    on make's command line.
     """
+    formatter = argparse.RawDescriptionHelpFormatter
     parser = _Parser(
-        prog=command,
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        command, description=description, formatter_class=formatter, allow_abbrev=False
     )
     taken = settings.COMMANDS[command]
     for name in taken.options:
         option, default = settings.OPTIONS[name], taken.default(name)
-        text = option.describe(default)
         value = {"metavar": option.type.metavar} if option.type else {"action": "store_true"}
-        parser.add_argument(option.flag, default=default, help=text, **value)
+        parser.add_argument(option.flag, default=default, help=option.describe(default), **value)
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv == ["--from-make"]:
         argv = settings.make_arguments(command)
     options = parser.parse_args(argv)
-    for name, value in vars(options).items():
-        if isinstance(value, str):
-            try:
+    try:
+        for name, value in vars(options).items():
+            if isinstance(value, str):
                 setattr(options, name, settings.OPTIONS[name].parse(value))
-            except ValueError as error:
-                parser.error(str(error))
+    except ValueError as error:
+        parser.error(str(error))
     return options
+
+
+def script(command: str, description: str, action: Callable, interrupted=None) -> Callable:
+    """Return the `main` of a script: parse the arguments, then run `action` with the options."""
+
+    def main(argv=None):
+        options = parse(command, description, argv)
+        run_command(command, lambda: action(options), interrupted)
+
+    return main
 
 
 def run_command(command: str, action: Callable[[], None], interrupted: str | None = None) -> None:
@@ -69,7 +76,9 @@ def run_command(command: str, action: Callable[[], None], interrupted: str | Non
     except BaseException as error:
         files.remove_created()
         if isinstance(error, KeyboardInterrupt):
-            written = ("nothing was written", "what was written before is whole")[files.written()]
+            written = (
+                "what was written before is whole" if files.written() else "nothing was written"
+            )
             print(f"{command}: interrupted; {interrupted or written}", file=sys.stderr, flush=True)
             if is_script:  # a normal exit waits for threads, which may train for minutes
                 with contextlib.suppress(OSError):

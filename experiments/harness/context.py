@@ -7,25 +7,19 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from experiments.harness.dataset import Dataset
+
 REFERENCES = {
     "majority": DummyClassifier(strategy="most_frequent"),
     "svc": make_pipeline(StandardScaler(), SVC(kernel="rbf")),
 }
 
 
-def score_references(X, y, splits, *, n_folds: int) -> pd.DataFrame:
-    """Cross-validate the references, one row per split; a repeat has `n_folds` splits."""
-    number = pd.RangeIndex(len(splits))
-    return pd.concat(
-        pd.DataFrame(
-            {
-                "experiment": name,
-                "repeat": number // n_folds + 1,
-                "fold": number % n_folds + 1,
-                "n_train": [len(train) for train, _ in splits],
-                "n_test": [len(test) for _, test in splits],
-                "accuracy": cross_validate(estimator, X, y, cv=splits)["test_score"],
-            }
-        )
-        for name, estimator in REFERENCES.items()
-    )
+def score_references(data: Dataset, splits, columns: dict) -> pd.DataFrame:
+    """Cross-validate the references, one row per split, which `columns` describe."""
+    frames = []
+    for name, estimator in REFERENCES.items():
+        scores = cross_validate(estimator, data.X, data.y, cv=splits)
+        row = {"experiment": name} | columns | {"accuracy": scores["test_score"]}
+        frames.append(pd.DataFrame(row))
+    return pd.concat(frames)

@@ -20,31 +20,15 @@ DELIMITERS = ("\t", ";", ",")  # the first of them that the first line has
 
 @dataclass(frozen=True)
 class Dataset:
-    """A binary classification dataset.
+    """A binary classification dataset."""
 
-    Attributes
-    ----------
-    X : float64 array of shape (n_samples, n_features)
-    y : string array of shape (n_samples,)
-        Class labels.
-    classes : tuple of two strings
-        The labels, sorted; the second is the one whose probability a network predicts.
-    features : tuple of strings
-        Names of the columns of X: those of the header, or "column 1" and so on.
-    path : Path
-    sha256 : str
-        Checksum of the file.
-    target : str or None
-        The class column as given by the user; None is the last one.
-    """
-
-    X: np.ndarray
-    y: np.ndarray
-    classes: tuple[str, str]
-    features: tuple[str, ...]
+    X: np.ndarray  # float64, of shape (n_samples, n_features)
+    y: np.ndarray  # class labels, of shape (n_samples,)
+    classes: tuple[str, str]  # sorted; a network predicts the probability of the second
+    features: tuple[str, ...]  # names of the columns of X: those of the header, or "column 1" …
     path: Path
-    sha256: str
-    target: str | None = None
+    sha256: str  # checksum of the file
+    target: str | None = None  # the class column as given by the user; None is the last one
 
     def origin(self) -> dict:
         """Describe the dataset in metadata."""
@@ -64,12 +48,11 @@ def read_dataset(path: Path, *, folds: int, target: str | None = None) -> Datase
     """
     table = _Table(path, fewest=2)
     place = table.split_header(target)
-    X = table.numbers([i for i in range(len(table.names)) if i != place])
-    y = np.array([row[place].strip() for row in table.rows])
-    classes, counts = np.unique(y, return_counts=True)
-    _check_classes(table, place, y, classes, counts, folds)
-    features = tuple(table.names[:place] + table.names[place + 1 :])
-    return Dataset(X, y, tuple(classes.tolist()), features, path, table.sha256, target)
+    places = [i for i in range(len(table.names)) if i != place]
+    X = table.numbers(places)
+    y, classes = table.labels(place, folds)
+    features = tuple(table.names[i] for i in places)
+    return Dataset(X, y, classes, features, path, table.sha256, target)
 
 
 def read_rows(path: Path, features: Sequence[str]) -> tuple[np.ndarray, list[int], str]:
@@ -82,10 +65,7 @@ def read_rows(path: Path, features: Sequence[str]) -> tuple[np.ndarray, list[int
     table = _Table(path, fewest=1)
     named = set(features) <= set(table.names)
     headed = named or _looks_like_header(table.names)
-    if headed:
-        table.take_header()
-    else:
-        table.number_columns()
+    table.name_columns(headed)
     trained = f"the network was trained on {len(features)}: {_listed(features)}"
     places = range(len(table.names))
     if named or (headed and not all(NUMBERED.fullmatch(name) for name in features)):
@@ -118,7 +98,7 @@ class _Table:
         self.lines, self.rows = [], []
         try:
             for row in reader:
-                if any(cell.strip() for cell in row):
+                if any(map(str.strip, row)):
                     self.lines.append(reader.line_num)
                     self.rows.append(row)
         except csv.Error as error:
@@ -133,9 +113,8 @@ class _Table:
             )
         for line, row in zip(self.lines, self.rows, strict=True):
             if len(row) != width:
-                raise InputError(
-                    f"{path}, line {line}: {len(row)} columns, where line {start} has {width}"
-                )
+                differs = f"{len(row)} columns, where line {start} has {width}"
+                raise InputError(f"{path}, line {line}: {differs}")
         self.names = [cell.strip() for cell in self.rows[0]]
 
     def split_header(self, target):
@@ -149,36 +128,31 @@ class _Table:
             # A first line with a known class label is a row, whatever its other cells are.
             labels = {row[number - 1].strip().casefold() for row in self.rows[1:]}
             headed = names[number - 1].casefold() not in labels
-        if headed or (target in names and not _is_number(target)):
-            self.take_header()
-            if "" in names:
-                raise InputError(
-                    f"{path}, line {first}: column {names.index('') + 1} has no name; name it, or "
-                    "leave it out if it numbers the rows (in pandas: to_csv(…, index=False))"
-                )
-        else:
-            self.number_columns()
+        headed = headed or (target in names and not _is_number(target))
+        self.name_columns(headed)
+        if headed and "" in names:
+            raise InputError(
+                f"{path}, line {first}: column {names.index('') + 1} has no name; name it, or "
+                "leave it out if it numbers the rows (in pandas: to_csv(…, index=False))"
+            )
         if target in self.names:
             return self.names.index(target)
         if 1 <= number <= len(names):
             return number - 1
-        raise InputError(
-            f"{path} has no column {_short(target)}: its {len(names)} columns are "
-            f"{_listed(self.names)}"
-        )
+        columns = f"its {len(names)} columns are {_listed(self.names)}"
+        raise InputError(f"{path} has no column {_short(target)}: {columns}")
 
-    def take_header(self):
-        """Take the first row off as a header."""
+    def name_columns(self, headed):
+        """Take the first row off as a header; number the columns if it is none."""
+        if not headed:
+            self.names = [f"column {number}" for number in range(1, len(self.names) + 1)]
+            return
         if len(self.rows) == 1:
             raise InputError(f"{self.path} has a header and no rows")
         for name in self.names:
             if name and self.names.count(name) > 1:
                 raise InputError(f"{self.path}: two columns are named {_short(name)}; rename one")
         self.lines, self.rows = self.lines[1:], self.rows[1:]
-
-    def number_columns(self):
-        """Name the columns of a table without a header."""
-        self.names = [f"column {number}" for number in range(1, len(self.names) + 1)]
 
     def column(self, place):
         """Describe a column by its number and name."""
@@ -198,11 +172,29 @@ class _Table:
                     _check_number(where, row[place].strip())
         for place, size in zip(places, np.abs(X).max(axis=0), strict=True):
             if 0 < size < SMALLEST:
-                raise InputError(
-                    f"{self.path}, {self.column(place)}: no number is as large as {SMALLEST:g}; "
-                    "give it another unit"
-                )
+                small = f"no number is as large as {SMALLEST:g}; give it another unit"
+                raise InputError(f"{self.path}, {self.column(place)}: {small}")
         return X
+
+    def labels(self, place, folds):
+        """Return the class of each row and the classes; raise if they are not two large ones."""
+        path, column = self.path, self.names[place]
+        y = np.array([row[place].strip() for row in self.rows])
+        classes, counts = np.unique(y, return_counts=True)
+        if "" in classes:
+            line = self.lines[list(y).index("")]
+            raise InputError(f"{path}, line {line}: no class in {_short(column)}")
+        if len(classes) != 2:
+            hint = ""
+            if len(classes) == 3 and column == f"column {place + 1}" and (y[1:] != y[0]).all():
+                header = f"if line {self.lines[0]} is a header"
+                hint = f"; {header}, say so by a class column's name, --target"
+            number = f"{_short(column)} has {len(classes)}: {_listed(classes)}"
+            raise InputError(f"{path}: two classes are needed, {number}{hint}")
+        if counts.min() < folds:
+            smallest = f"class {_short(classes[counts.argmin()])} has {counts.min()} rows"
+            raise InputError(f"{path}: {smallest}, fewer than the {folds} folds; set fewer folds")
+        return y, tuple(classes.tolist())
 
 
 def _looks_like_header(cells):
@@ -219,8 +211,8 @@ def _check_number(where, cell):
     if not np.isfinite(float(cell)):
         raise InputError(f"{where}: {_short(cell)} is not a finite number")
     if abs(float(cell)) > LARGEST:
-        too_large = f"{_short(cell)} is larger than {LARGEST:g}"
-        raise InputError(f"{where}: {too_large}; give the column another unit")
+        limit = f"larger than {LARGEST:g}; give the column another unit"
+        raise InputError(f"{where}: {_short(cell)} is {limit}")
 
 
 def _is_number(cell):
@@ -229,25 +221,6 @@ def _is_number(cell):
     except ValueError:
         return False
     return True
-
-
-def _check_classes(table, place, y, classes, counts, folds):
-    path, column = table.path, table.names[place]
-    if "" in classes:
-        line = table.lines[list(y).index("")]
-        raise InputError(f"{path}, line {line}: no class in {_short(column)}")
-    if len(classes) != 2:
-        hint = ""
-        if len(classes) == 3 and column == f"column {place + 1}" and (y[1:] != y[0]).all():
-            header = f"if line {table.lines[0]} is a header"
-            hint = f"; {header}, say so by a class column's name, --target"
-        raise InputError(
-            f"{path}: two classes are needed, {_short(column)} has {len(classes)}: "
-            f"{_listed(classes)}{hint}"
-        )
-    if counts.min() < folds:
-        smallest = f"class {_short(classes[counts.argmin()])} has {counts.min()} rows"
-        raise InputError(f"{path}: {smallest}, fewer than the {folds} folds; set fewer folds")
 
 
 def _listed(names):

@@ -20,16 +20,15 @@ LOCK = ".lock"
 STAGE, COMPLETE = ".being-written", ".written"
 REMOVED = ".removed"  # suffix of the placeholder of a file that is to be removed
 REPOSITORY = Path(__file__).resolve().parents[2]
-_created = []
-_written = False
+_created = []  # folders
+_written = set()  # names of files
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Lock the folder against other processes, and complete or discard an interrupted write.
 
-    Locks of one process nest. Raise `InputError` if there is no such folder, or it cannot be
-    locked.
+    Locks of one process nest. Raise `InputError` if the folder is missing or cannot be locked.
     """
     if not folder.is_dir():
         raise InputError(f"cannot open the folder {folder}: No such file or directory")
@@ -39,7 +38,7 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise cannot_write(folder, error) from error
     try:
-        if lock.lock_counter == 1 and any((folder / name).exists() for name in (COMPLETE, STAGE)):
+        if lock.lock_counter == 1 and _is_being_written(folder):
             _recover(folder)
         yield
     finally:
@@ -47,10 +46,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write_together(folder: Path, contents: Mapping[str, str | bytes | None]) -> None:
-    """Write files into the folder, all or none; a content of None removes the file.
-
-    Raise `InputError` if they cannot be written, as on a full disk; then nothing has changed.
-    """
+    """Write files into the folder, or raise `InputError` and change none; None removes a file."""
     with locked(folder):
         stage = folder / STAGE
         try:
@@ -58,13 +54,12 @@ def write_together(folder: Path, contents: Mapping[str, str | bytes | None]) -> 
             for name, content in contents.items():
                 if (folder / name).is_dir():
                     raise IsADirectoryError(errno.EISDIR, f"{name} is a folder")
-                name, content = (name + REMOVED, "") if content is None else (name, content)
-                content = content.encode() if isinstance(content, str) else content
-                with open(stage / name, "wb") as file:
-                    file.write(content)
+                staged = stage / (name if content is not None else name + REMOVED)
+                with open(staged, "wb") as file:
+                    file.write(content.encode() if isinstance(content, str) else content or b"")
                     file.flush()
                     os.fsync(file.fileno())
-            _note_written(contents)  # first: an interrupt may arrive right after the rename
+            _written.update(contents)  # first: an interrupt may arrive right after the rename
             stage.rename(folder / COMPLETE)
         except BaseException as error:
             shutil.rmtree(stage, ignore_errors=True)
@@ -75,13 +70,9 @@ def write_together(folder: Path, contents: Mapping[str, str | bytes | None]) -> 
 
 
 def read_whole(path: Path) -> bytes:
-    """Read a file; if its folder is being written, wait until that is complete.
-
-    Raise `InputError` if it cannot be read.
-    """
-    interrupted = any((path.parent / name).exists() for name in (COMPLETE, STAGE))
+    """Read a file, after a write to its folder is complete; raise `InputError` if that fails."""
     try:
-        with locked(path.parent) if interrupted else contextlib.nullcontext():
+        with locked(path.parent) if _is_being_written(path.parent) else contextlib.nullcontext():
             return path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
@@ -89,14 +80,11 @@ def read_whole(path: Path) -> bytes:
 
 def written() -> bool:
     """Return whether this process has written any file into a results folder."""
-    return _written
+    return bool(_written)
 
 
 def check_folder(folder: Path) -> None:
-    """Create the folder if it does not exist, and check that files can be written into it.
-
-    Raise `InputError` if not, or if it is the repository itself.
-    """
+    """Create the folder if necessary; raise `InputError` if files must not be written into it."""
     if Path(os.path.realpath(folder)) == REPOSITORY:
         raise InputError(f"results would be mixed up with the project's own files in {REPOSITORY}")
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
@@ -122,9 +110,9 @@ def cannot_write(folder: Path, error: OSError) -> InputError:
     return InputError(f"cannot write results to {folder}: {error.strerror or error}")
 
 
-def _note_written(contents):
-    global _written
-    _written = _written or bool(contents)
+def _is_being_written(folder):
+    """Return whether a process is writing into the folder, or was interrupted."""
+    return (folder / STAGE).exists() or (folder / COMPLETE).exists()
 
 
 def _recover(folder):

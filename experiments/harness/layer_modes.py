@@ -9,11 +9,7 @@ PASSES = 1000
 def observe(network, rows):
     """Observe a trained network's outputs and dropout layers in both modes.
 
-    Returns
-    -------
-    dict of str to float
-    DataFrame
-        One row per predicted row.
+    Returns a dict of numbers, and the outputs as a table of one row per predicted row.
     """
     still = np.stack([network(rows, training=False).numpy()[:, 0] for _ in range(100)])
     repeated = np.repeat(rows, PASSES, axis=0)  # each row of a batch has its own mask
@@ -22,7 +18,7 @@ def observe(network, rows):
     first = next(number for number, layer in enumerate(network.layers) if is_dropout(layer))
     dropout, rate = network.layers[first], network.layers[first].rate
     ones = np.ones((PASSES, dropout.input.shape[-1]), np.float32)
-    trained = dropout(ones, training=True).numpy()
+    trained, evaluated = (dropout(ones, training=mode).numpy() for mode in (True, False))
 
     # The activations in front of the first dropout layer, passed through it both ways.
     activations = rows
@@ -32,16 +28,12 @@ def observe(network, rows):
     by_keras = dropout(repeated, training=True).numpy()
     by_tutorial = repeated * (dropout(repeated, training=True).numpy() != 0)  # other masks
     size = activations.mean()
+    by_hand = tutorial_outputs(network, rows)
 
-    outputs = pd.DataFrame(
-        {
-            "row": np.arange(1, len(rows) + 1),
-            "evaluation": still[0],
-            "mean": noisy.mean(axis=1),
-            "low": np.quantile(noisy, 0.1, axis=1),
-            "high": np.quantile(noisy, 0.9, axis=1),
-        }
-    )
+    outputs = pd.DataFrame({"row": np.arange(1, len(rows) + 1), "evaluation": still[0]})
+    outputs["mean"] = noisy.mean(axis=1)
+    outputs["low"] = np.quantile(noisy, 0.1, axis=1)
+    outputs["high"] = np.quantile(noisy, 0.9, axis=1)
     distance = np.abs(outputs["mean"] - outputs["evaluation"])
     return {
         "evaluation_largest_change": np.ptp(still, axis=0).max(),
@@ -52,13 +44,11 @@ def observe(network, rows):
         "layer_training_dropped": np.mean(trained == 0),
         "layer_training_kept_value": trained.max(),
         "layer_training_mean": trained.mean(),
-        "layer_evaluation_smallest": dropout(ones, training=False).numpy().min(),
-        "layer_evaluation_largest": dropout(ones, training=False).numpy().max(),
+        "layer_evaluation_smallest": evaluated.min(),
+        "layer_evaluation_largest": evaluated.max(),
         "keras_training_mean_to_evaluation": by_keras.mean() / size,
         "tutorial_training_mean_to_evaluation": by_tutorial.mean() / ((1 - rate) * size),
-        "tutorial_output_largest_difference": np.abs(
-            tutorial_outputs(network, rows) - still[0]
-        ).max(),
+        "tutorial_output_largest_difference": np.abs(by_hand - still[0]).max(),
     }, outputs
 
 

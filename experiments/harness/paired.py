@@ -21,10 +21,7 @@ SHARED = {  # what is shared: its key in the metadata
 
 
 def check_comparable(metadata: Mapping[str, dict], ignore: Collection[str] = ()) -> None:
-    """Check that tables share what is in `SHARED`; raise `InputError` that names what differs.
-
-    `metadata` maps table names to metadata, `ignore` holds keys of `SHARED`.
-    """
+    """Raise `InputError` if tables differ in what is in `SHARED`, but for the keys in `ignore`."""
     metadata = {name: each | {"data": dataset_fingerprint(each)} for name, each in metadata.items()}
     (first, expected), *others = metadata.items()
     for what, key in SHARED.items():
@@ -39,16 +36,9 @@ def check_comparable(metadata: Mapping[str, dict], ignore: Collection[str] = ())
 
 
 def compare_tables(
-    first: pd.DataFrame,
-    second: pd.DataFrame,
-    score: str = "accuracy",
-    scale: float = 100,
-    confidence_level: float = 0.95,
+    first: pd.DataFrame, second: pd.DataFrame, score="accuracy", scale=100, confidence_level=0.95
 ) -> Comparison:
-    """Compare a score of two per-fold tables, paired by repeat and fold.
-
-    `scale` is the factor of the differences; 100 turns accuracies into percentage points.
-    """
+    """Compare a score of two per-fold tables, paired by repeat and fold, times `scale`."""
     pairs = first.merge(second, on=["repeat", "fold"], validate="one_to_one")
     if not len(pairs) == len(first) == len(second):
         raise InputError("tables of different folds cannot be compared; run both again")
@@ -67,9 +57,8 @@ def compare_pairs(
 ) -> pd.DataFrame:
     """Compare a family of pairs of per-fold tables, one row per pair.
 
-    The verdict is better or worse where p is below 0.05 after Holm's correction over the
-    family. ``…_low`` and ``…_high`` are each pair's own 95% interval, ``…_family_low`` and
-    ``…_family_high`` hold for all pairs of the family at once (Bonferroni).
+    The verdicts are after Holm's correction over the family. ``…_low`` and ``…_high`` are each
+    pair's own 95% interval, ``…_family_…`` hold for all pairs at once (Bonferroni).
     """
     own, family = (
         pd.DataFrame(
@@ -83,6 +72,6 @@ def compare_pairs(
         for end in ("low", "high"):
             rows[f"{scope}_family_{end}"] = family[f"{scope}_{end}"]
         rows[f"{scope}_p_holm"] = holm(rows[f"{scope}_p"])
-        verdicts = map(verdict, rows["difference"], rows[f"{scope}_p_holm"])
-        rows[f"{scope}_verdict"] = list(verdicts)
+        pairs = zip(rows["difference"], rows[f"{scope}_p_holm"], strict=True)
+        rows[f"{scope}_verdict"] = [verdict(difference, p) for difference, p in pairs]
     return rows

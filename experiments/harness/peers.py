@@ -40,10 +40,10 @@ def main():
 def parse_options():
     """Parse the options that `make benchmark` passes."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--results", type=Path)
+    for name in ("--data", "--results"):
+        parser.add_argument(name, type=Path)
     for name in ("--repeats", "--jobs", "--seed", "--epochs"):
-        parser.add_argument(name, type=int, default=1)
+        parser.add_argument(name, type=int)
     return parser.parse_args()
 
 

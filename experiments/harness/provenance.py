@@ -7,8 +7,9 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from experiments.harness.files import REPOSITORY
+
 LOCK = "requirements.txt"
-REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("tensorflow", "keras", "scikeras", "scikit-learn", "pandas", "numpy")
 
 
@@ -27,33 +28,26 @@ def machine() -> dict:
     memory = None
     if hasattr(os, "sysconf"):  # not on Windows
         memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    return {
-        "processor": processor,
-        "cores": os.cpu_count(),
-        "memory_gib": memory,
-        "system": f"{platform.system()} {platform.machine()}",
-    }
+    system = f"{platform.system()} {platform.machine()}"
+    cores = os.cpu_count()
+    return {"processor": processor, "cores": cores, "memory_gib": memory, "system": system}
 
 
 def _commit():
-    """Name the commit, with "-dirty-" and a checksum where the code differs from it.
-
-    Outside git, the checksum of the code alone.
-    """
-
-    def git(*arguments):
-        return subprocess.run(["git", "-C", str(REPOSITORY), *arguments], capture_output=True)
-
+    """Return the commit, with a checksum of code that differs; outside git, the checksum."""
     code = hashlib.sha256()
     for path in sorted([*(REPOSITORY / "experiments").rglob("*.py"), REPOSITORY / LOCK]):
         code.update(path.read_bytes())
     checksum = code.hexdigest()[:12]
     try:
-        head = git("rev-parse", "HEAD")
-        changed = git("status", "--porcelain", "--", "experiments", LOCK).stdout
-        changed += git("status", "--porcelain", "--untracked-files=no", "--", "data").stdout
-    except OSError:
+        head = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--", "experiments", LOCK)
+        changed += _git("status", "--porcelain", "--untracked-files=no", "--", "data")
+    except (OSError, subprocess.CalledProcessError):
         return f"code-{checksum}"
-    if head.returncode:
-        return f"code-{checksum}"
-    return head.stdout.decode().strip() + (f"-dirty-{checksum}" if changed else "")
+    return head + (f"-dirty-{checksum}" if changed else "")
+
+
+def _git(*arguments):
+    command = ["git", "-C", str(REPOSITORY), *arguments]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.foldstack.comparison import holm, t_interval
+from experiments.harness import store
 from experiments.harness.errors import InputError
 from experiments.harness.schema import ARMS, TABLES
 from experiments.harness.settings import COMMANDS, arguments
@@ -17,26 +18,27 @@ ALPHA = 0.001  # below this p, corrected for settings and scores, a table is dif
 MIN_FOLDS = 10  # folds that a test needs at least
 ROUNDING = 1e-6  # relative, or absolute near zero
 SAME = {"identical", "the same but for rounding"}
+SHARED = ("summary", "curves")  # written by every arm
+INPUTS = ("settings", "candidates", "space", "splits_sha256", "batch_size", "passes")
+
+
+def own(command, present):
+    """Return the names of the present tables that a command alone writes."""
+    return [name for name in present if TABLES[name].command == command and name not in SHARED]
 
 
 def metadata_of(command, present):
-    """Return the metadata that tells a command's options."""
-    (metadata, *_) = (
-        metadata
-        for name, (_, metadata) in present.items()
-        if TABLES[name].command == command and name not in ("summary", "curves")
-    )
+    """Return the metadata that holds a command's options."""
+    metadata = present[own(command, present)[0]][1]
     return metadata["comparison"] if command == "report" else metadata
 
 
 def run_again(command, present, options, folder):
     """Run a command in a process of its own, with the options of its metadata."""
-    metadata = metadata_of(command, present)
-    call = [sys.executable, "-m", COMMANDS[command].module, f"--results={folder}"]
-    call += arguments(command, metadata)
-    takes = COMMANDS[command].options
+    metadata, module = metadata_of(command, present), COMMANDS[command].module
+    call = [sys.executable, "-m", module, f"--results={folder}", *arguments(command, metadata)]
     for name in ("data", "jobs", "scheduler"):
-        if name in takes and getattr(options, name) is not None:
+        if name in COMMANDS[command].options and getattr(options, name) is not None:
             call.append(f"--{name}={getattr(options, name)}")
     if command in ARMS and "curves" in present and command in present["curves"][1]["of"]:
         call.append("--curves")
@@ -44,32 +46,38 @@ def run_again(command, present, options, folder):
         (folder / "space.toml").write_text(space)
         call.append(f"--space={folder / 'space.toml'}")
     # In a session of its own, so that Ctrl-C reaches this process only.
-    process = subprocess.Popen(call, stdout=subprocess.DEVNULL, start_new_session=True)
-    try:
-        status = process.wait()
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
+    with subprocess.Popen(call, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+        try:
+            status = process.wait()
+        except BaseException:
+            process.kill()
+            raise
     if status == 2:
         sys.exit(2)  # it has printed why
     if status:
-        raise InputError(f"{COMMANDS[command].module} ended with status {status}")
+        raise InputError(f"{module} ended with status {status}")
+
+
+def judge(name, present, folder, verdicts):
+    """Compare the re-run of a table, and what it was computed from, with the original."""
+    before, metadata = present[name]
+    rerun = store.read_metadata(folder, name)
+    for key in INPUTS:
+        if metadata.get(key) != rerun.get(key):
+            return "different", f"re-run with another {key}"
+    return compare_rerun(name, before, store.read_table(folder, name), verdicts)
 
 
 def compare_rerun(
     name: str, before: pd.DataFrame, rerun: pd.DataFrame, verdicts: Mapping[str, str]
 ) -> tuple[str, str]:
-    """Compare a re-run table with the original.
+    """Compare a re-run table with the original; return the verdict and the reason for it.
 
     On another processor the last bit of a sum differs, and after 300 epochs that is another
-    network, as another seed's would be. So a table of scores that is not the same is compared
-    with the noise of seeds: the differences of accuracies, losses and collapses, paired by
-    fold, should have a mean of zero for every setting (t-test over folds, Holm's correction
-    over settings and scores), and every other column should be equal. A table computed from
-    others differs if they do; if they are the same, it must be, too.
-
-    Returns the verdict and the reason for it; `verdicts` are those of the tables compared before.
+    network, as another seed's would be. So the scores of networks are compared with the noise of
+    seeds: their differences, paired by fold, should have a mean of zero for every setting (t-test
+    over folds, Holm's correction over settings and scores), and every other column should be
+    equal. A table computed from others, whose `verdicts` are given, may differ only if they do.
     """
     if list(before) != list(rerun) or len(before) != len(rerun):
         return "different", "other columns, or another number of rows"
@@ -79,14 +87,14 @@ def compare_rerun(
         return "the same but for rounding", f"largest relative difference {largest:.1g}"
     if not TABLES[name].sources:
         return _compare_scores(TABLES[name], before, rerun)
-    sources = [source for source in TABLES[name].sources if source in verdicts]
-    different = [source for source in sources if verdicts[source] == "different"]
-    if different:
-        return "different", f"like {different[0]}"
-    others = [verdicts[source] for source in sources if verdicts[source] not in SAME]
-    if not others:
-        return "different", f"although {', '.join(sources)} are the same"
-    return others[0], "it is computed from tables that are not the same"
+    sources = {name: verdicts[name] for name in TABLES[name].sources if name in verdicts}
+    for source, verdict in sources.items():
+        if verdict == "different":
+            return "different", f"like {source}"
+    for verdict in sources.values():
+        if verdict not in SAME:
+            return verdict, "it is computed from tables that are not the same"
+    return "different", f"although {', '.join(sources)} are the same"
 
 
 def can_compare(name: str, rerun: Collection[str], present: Collection[str]) -> bool:
@@ -100,20 +108,16 @@ def can_compare(name: str, rerun: Collection[str], present: Collection[str]) -> 
 
 def _largest_relative(before, rerun):
     """Return the largest relative difference of two tables; infinite if text differs."""
-    largest = 0.0
-    for column in before:
-        if not all(pd.api.types.is_numeric_dtype(table[column]) for table in (before, rerun)):
-            if not before[column].equals(rerun[column]):
-                return np.inf
-            continue
-        old, new = (table[column].to_numpy(float) for table in (before, rerun))
-        if (np.isnan(old) != np.isnan(new)).any():
-            return np.inf
-        with np.errstate(invalid="ignore", divide="ignore"):
-            distance = np.abs(old - new)
-            distance = np.where(old == new, 0, np.minimum(distance, distance / np.abs(old)))
-        largest = max(largest, np.nanmax(distance, initial=0))
-    return largest
+    numeric = [c for c in before.select_dtypes("number") if c in rerun.select_dtypes("number")]
+    if not before.drop(columns=numeric).equals(rerun.drop(columns=numeric)):
+        return np.inf
+    old, new = (table[numeric].to_numpy(float) for table in (before, rerun))
+    if (np.isnan(old) != np.isnan(new)).any():
+        return np.inf
+    with np.errstate(invalid="ignore", divide="ignore"):
+        distance = np.abs(old - new)
+        distance = np.where(old == new, 0, np.minimum(distance, distance / np.abs(old)))
+    return np.nanmax(distance, initial=0)
 
 
 def _compare_scores(table, before, rerun):
@@ -131,19 +135,19 @@ def _compare_scores(table, before, rerun):
     for name in before.columns.difference([*keys, *scores, *chosen]):
         if not pairs[name].equals(pairs[f"{name}_rerun"].rename(name)):
             return "different", f"another {name}"
-    groups = list(pairs.groupby(list(table.settings))) if table.settings else [((), pairs)]
-    if min(len(rows) for _, rows in groups) < MIN_FOLDS:
+    settings = list(table.settings or ())
+    groups = [rows for _, rows in pairs.groupby(settings)] if settings else [pairs]
+    if min(map(len, groups)) < MIN_FOLDS:
         return "too few folds to tell", "not the same"
     compared = [
-        (score, _differences(rows[score].to_numpy(float), rows[f"{score}_rerun"].to_numpy(float)))
-        for _, rows in groups
+        (score, _differences(*rows[[score, f"{score}_rerun"]].to_numpy(float).T))
+        for rows in groups
         for score in scores
     ]
     p_values = holm([_p_of_zero_mean(difference) for _, difference in compared])
     score, difference = compared[int(p_values.argmin())]
-    mean = f"{difference.mean():+.3g}"
-    if score.endswith("accuracy"):
-        mean = f"{100 * difference.mean():+.2f} points"
+    mean = difference.mean()
+    mean = f"{100 * mean:+.2f} points" if score.endswith("accuracy") else f"{mean:+.3g}"
     where = f" in one of {len(groups)} settings" if len(groups) > 1 else ""
     reason = f"{score} differs most, by {mean} on average{where}, p {p_values.min():.2g}"
     return ("different" if p_values.min() < ALPHA else "within noise"), reason

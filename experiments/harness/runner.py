@@ -5,19 +5,18 @@ before `start_tensorflow`; afterwards scripts reach the library through `foldsta
 """
 
 import contextlib
+import functools
 import hashlib
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from experiments import foldstack
-from experiments.harness import store
-from experiments.harness.cli import parse, run_command
+from experiments.harness import cli, store
 from experiments.harness.cluster import dask_cluster
 from experiments.harness.dataset import read_dataset
 from experiments.harness.errors import InputError
@@ -46,7 +45,7 @@ class Run:
         self.seconds[phase] = now - self._last
         self._last = now
 
-    @cached_property
+    @functools.cached_property
     def splits(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """The stratified (train, test) splits, the same for every experiment with this seed."""
         repeats, folds = getattr(self.options, "repeats", 1), self.options.folds
@@ -76,9 +75,9 @@ class Run:
         options = {"n_jobs": self.options.jobs, "cv": splits or self.splits} | options
         if engine == "stacked":
             return foldstack.cross_validate(pipeline, self.data.X, self.data.y, **options)
-        sequentially = foldstack.cross_validate_sequentially
+        cross_validate = foldstack.cross_validate_sequentially
         with worker_processes(options["n_jobs"]):
-            return sequentially(pipeline, self.data.X, self.data.y, **options)
+            return cross_validate(pipeline, self.data.X, self.data.y, **options)
 
     def sweep(self, settings: Sequence[Mapping[str, object]]) -> pd.DataFrame:
         """Cross-validate many settings on the same splits; save each as soon as it is done.
@@ -90,34 +89,33 @@ class Run:
         metadata = self.metadata(settings=[dict(setting) for setting in settings])
         with locked(self.results):
             parts = self._finished_settings(name, metadata)
-        sizes = [self._size(setting) for setting in settings]
-        todo = range(len(parts), len(settings))
-        total = sum(sizes[number] for number in todo) * len(self.splits)
-        with self.training(total) as progress:
-            for number in todo:
+        todo = {number: self._size(settings[number]) for number in range(len(parts), len(settings))}
+        with self.training(sum(todo.values()) * len(self.splits)) as progress:
+            for number, size in todo.items():
                 scores = self.cross_validate(
                     self.pipeline(settings[number]),
-                    progress=lambda networks, size=sizes[number]: progress(size * networks),
+                    progress=lambda networks, size=size: progress(size * networks),
                 )
-                columns = self.per_fold_columns(scores)
-                columns["collapsed"] = scores["collapsed"].astype(int)
-                parts.append(pd.DataFrame({"setting": number} | columns))
+                parts.append(self.per_fold_frame(scores, setting=number, collapsed=True))
                 store.write_tables(self.results, {name: pd.concat(parts)}, metadata)
         return pd.concat(parts, ignore_index=True)
 
-    def per_fold_columns(self, scores: Mapping) -> dict:
-        """Return scores as the columns of a per-fold table."""
+    def fold_columns(self) -> dict:
+        """Return the columns that identify and describe the splits."""
         number = np.arange(len(self.splits))
         return {
             "repeat": number // self.options.folds + 1,
             "fold": number % self.options.folds + 1,
             "n_train": [len(train) for train, _ in self.splits],
             "n_test": [len(test) for _, test in self.splits],
-            "accuracy": scores["test_score"],
-            "log_loss": scores["test_log_loss"],
-            "train_accuracy": scores["train_score"],
-            "train_log_loss": scores["train_log_loss"],
         }
+
+    def per_fold_frame(self, scores: Mapping, collapsed=False, **setting) -> pd.DataFrame:
+        """Return scores as a per-fold table, whose first columns are those of `setting`."""
+        columns = {name: scores[key] for name, key in store.SCORES.items()}
+        if collapsed:
+            columns["collapsed"] = scores["collapsed"].astype(int)
+        return pd.DataFrame(setting | self.fold_columns() | columns)
 
     def metadata(self, **more: object) -> dict:
         """Describe what produces a table: options, dataset, splits, versions, commit."""
@@ -133,7 +131,7 @@ class Run:
 
     def _finished_settings(self, name, metadata):
         """Read the settings of an earlier, interrupted run, if everything else is the same."""
-        if not store.exists(self.results, name) or not (self.results / f"{name}.json").exists():
+        if not all((self.results / f"{name}.{suffix}").exists() for suffix in ("csv", "json")):
             return []
         before = store.read_metadata(self.results, name)
         del before[store.CHECKSUM]
@@ -143,40 +141,32 @@ class Run:
 
     def _size(self, settings):
         """Estimate a network's relative training time: its weights, plus a constant part."""
-        n_features = self.data.X.shape[1]
-        meta = {"n_features_in_": n_features, "X_shape_": (1, n_features)}
+        meta = {"n_features_in_": self.data.X.shape[1], "X_shape_": (1,)}
         network = foldstack.build_network(meta, {"epochs": 1, "batch_size": 1}, **settings)
         return network.count_params() + 10_000
 
 
-def run(
-    command: str,
-    description: str,
-    experiment: Callable[[Run], None],
-    argv: Sequence[str] | None = None,
-    *,
-    check: Callable[[Run], None] = lambda run: None,
-    interrupted: str | None = None,
-) -> None:
-    """Run a command: `check` before TensorFlow is imported, `experiment` afterwards.
+def script(
+    command: str, description: str, experiment: Callable, *, check=None, interrupted=None
+) -> Callable:
+    """Return the `main` of a script: `check` before TensorFlow is imported, then `experiment`."""
 
-    `description` is shown by ``--help``, `interrupted` printed after Ctrl-C.
-    """
-    options = parse(command, description, argv)
-
-    def action():
+    def action(options):
         this = Run(command, options)
-        check(this)
+        if check:
+            check(this)
         start_tensorflow()
         this.lap("import")
         experiment(this)
 
-    run_command(command, action, interrupted)
+    return cli.script(command, description, action, interrupted)
 
 
-def run_arm(name: str, settings: Mapping, description: str, argv=None) -> None:
-    """Run an arm's script: cross-validate the network with its settings, write, print."""
-    run(name, description, lambda this: cross_validate_arm(this, settings), argv, check=check_arm)
+def arm_script(name: str, description: str, settings: Mapping[str, object]) -> Callable:
+    """Return the `main` of an arm: cross-validate its network, write and print the result."""
+    return script(
+        name, description, lambda this: cross_validate_arm(this, settings), check=check_arm
+    )
 
 
 def check_arm(this: Run) -> None:
@@ -189,7 +179,7 @@ def check_arm(this: Run) -> None:
 
 def cross_validate_arm(this: Run, settings: Mapping[str, object]) -> None:
     """Cross-validate an arm, write its table and learning curves, print the result."""
-    options = this.options
+    options, seconds = this.options, this.seconds
     pipeline = this.pipeline(settings)
     more = {"return_curves": True} if options.curves else {}
     with this.training(len(this.splits)) as progress:
@@ -197,26 +187,24 @@ def cross_validate_arm(this: Run, settings: Mapping[str, object]) -> None:
     raise_if_diverged(scores)
     this.lap("training")
     if options.engine == "stacked":
-        this.seconds["building"] = scores["build_time"].sum()
-        this.seconds["scoring"] = scores["score_time"].sum() / options.jobs
-        this.seconds["training"] -= this.seconds["building"] + this.seconds["scoring"]
+        seconds["building"] = scores["build_time"].sum()
+        seconds["scoring"] = scores["score_time"].sum() / options.jobs
+        seconds["training"] -= seconds["building"] + seconds["scoring"]
 
-    folds = pd.DataFrame({"experiment": this.command} | this.per_fold_columns(scores))
-    folds["collapsed"] = scores["collapsed"].astype(int)
+    folds = this.per_fold_frame(scores, experiment=this.command, collapsed=True)
     metadata = this.metadata(
         settings=dict(settings),
         batch_size=pipeline[-1].batch_size,
         jobs=options.jobs,
-        seconds={phase: round(seconds, 2) for phase, seconds in this.seconds.items()},
+        seconds={phase: round(duration, 2) for phase, duration in seconds.items()},
     )
     curves = _curve_table(folds, scores["curves"]) if options.curves else None
     path = store.write_arm(this.results, folds, metadata, curves)
-    print(_result_line(folds))
-    print(_published_line(this.command, store.read_published(this.data.sha256)), end="")
+    _print_result(folds, store.read_published(this.data.sha256))
     print(f"  written:   {path}")
     if options.verbose:
         this.lap("writing")
-        phases = (f"{phase} {seconds:.2f}" for phase, seconds in this.seconds.items())
+        phases = (f"{phase} {duration:.2f}" for phase, duration in seconds.items())
         print(f"  seconds:   {', '.join(phases)}")
 
 
@@ -224,33 +212,27 @@ def raise_if_diverged(scores: Mapping) -> None:
     """Raise `InputError` if any network has a non-finite loss."""
     lost = ~np.isfinite([scores["test_log_loss"], scores["train_log_loss"]]).all(axis=0)
     if lost.any():
-        raise InputError(
-            f"{lost.sum()} of {len(lost)} networks diverged, their loss is not finite; nothing "
-            "was written. The learning rate is too large for this dataset, or a column is odd"
-        )
+        diverged = f"{lost.sum()} of {len(lost)} networks diverged, their loss is not finite"
+        cause = "The learning rate is too large for this dataset, or a column is odd"
+        raise InputError(f"{diverged}; nothing was written. {cause}")
 
 
 def _curve_table(folds, curves):
     epochs = curves["test_score"].shape[1]
     table = folds[["experiment", "repeat", "fold"]].loc[folds.index.repeat(epochs)]
-    scores = ("test_score", "test_log_loss", "train_score", "train_log_loss")
-    columns = {name: curves[key].ravel() for name, key in zip(store.SCORES, scores, strict=True)}
+    columns = {name: curves[key].ravel() for name, key in store.SCORES.items()}
     return table.assign(epoch=list(range(1, epochs + 1)) * len(folds), **columns)
 
 
-def _result_line(folds):
-    """Format the result as the tutorial prints it: mean (standard deviation over folds)."""
-    accuracy, collapsed = folds["accuracy"], folds["collapsed"].sum()
-    name = folds["experiment"].iloc[0].capitalize()
-    line = f"{name}: {accuracy.mean():.2%} ({accuracy.std(ddof=0):.2%})"
-    return line + (f", {collapsed} of {len(folds)} networks collapsed" if collapsed else "")
-
-
-def _published_line(name, published):
+def _print_result(folds, published):
+    """Print the result as the tutorial does, mean (standard deviation over folds), and its own."""
+    name, accuracy, collapsed = folds["experiment"][0], folds["accuracy"], folds["collapsed"].sum()
+    line = f"{name.capitalize()}: {accuracy.mean():.2%} ({accuracy.std(ddof=0):.2%})"
+    print(line + (f", {collapsed} of {len(folds)} networks collapsed" if collapsed else ""))
     editions = []
     for row in published[published["experiment"] == name].itertuples():
         result = f"{row.mean_accuracy:.2%} ({row.std_accuracy:.2%})"
-        editions.append(
-            f"{row.edition}: {f'“{row.text}”' if isinstance(row.text, str) else result}"
-        )
-    return f"  published: {', '.join(editions)}\n" if editions else ""
+        text = f"“{row.text}”" if isinstance(row.text, str) else result
+        editions.append(f"{row.edition}: {text}")
+    if editions:
+        print(f"  published: {', '.join(editions)}")

@@ -40,9 +40,9 @@ class Table:
     committed: bool = True  # whether the project commits it
 
 
-def _read_tables(path):
-    groups = {"@arms": ARMS, "@run": RUN}
-    tables = {}
+def _read_tables():
+    groups, tables = {"@arms": ARMS, "@run": RUN}, {}
+    path = Path(__file__).with_suffix(".toml")
     for name, fields in tomllib.loads(path.read_text(encoding="utf-8")).items():
         for key, value in fields.items():
             if isinstance(value, list):
@@ -52,4 +52,4 @@ def _read_tables(path):
     return tables
 
 
-TABLES = _read_tables(Path(__file__).with_suffix(".toml"))
+TABLES = _read_tables()

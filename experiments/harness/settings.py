@@ -54,8 +54,8 @@ class Option(NamedTuple):
         except ValueError:
             is_number = text.lstrip("-").isdigit() and len(text) < 20
             given = text if is_number else reprlib.repr(text)
-            expected = f"`{self.flag[2:]}` must be {self.type.expected}"
-            raise ValueError(f"{expected}, got {given}") from None
+            message = f"`{self.flag[2:]}` must be {self.type.expected}, got {given}"
+            raise ValueError(message) from None
 
     def describe(self, default: object) -> str:
         """Return the help text with the default."""
@@ -135,7 +135,6 @@ OPTIONS = {option.name: option for option in _OPTIONS}
 
 _SPLITS = ("repeats", "folds", "epochs", "seed", "jobs", "data", "target", "results")
 _ARM = (*_SPLITS, "scheduler", "engine", "curves", "verbose")
-_TIMED = ("epochs", "seed", "data", "results")
 _COMMANDS = (
     *(Command(arm, _ARM) for arm in ARMS),
     Command("remedies", _SPLITS),
@@ -149,19 +148,19 @@ _COMMANDS = (
     Command("all", (*_SPLITS, "scheduler", "verbose"), {"repeats": 30}),
     Command("validate", (*_SPLITS, "part"), {"repeats": 5}, "engine_check"),
     Command("verify", ("jobs", "data", "results", "scheduler", "only")),
-    Command("benchmark", _TIMED),
+    Command("benchmark", ("epochs", "seed", "data", "results")),
 )
 COMMANDS = {command.name: command for command in _COMMANDS}
 
 
-def _recorded_names(command):
-    return [name for name in COMMANDS[command].options if OPTIONS[name].recorded]
+def _recorded_values(command, values):
+    names = [name for name in COMMANDS[command].options if OPTIONS[name].recorded]
+    return {name: values[name] for name in names if values.get(name) is not None}
 
 
 def recorded(command: str, options: Namespace) -> dict[str, object]:
     """Return the options that belong in a table's metadata; a target of None is left out."""
-    values = {name: getattr(options, name) for name in _recorded_names(command)}
-    return {name: value for name, value in values.items() if value is not None}
+    return _recorded_values(command, vars(options))
 
 
 def arguments(command: str, metadata: Mapping[str, object]) -> list[str]:
@@ -173,15 +172,14 @@ def arguments(command: str, metadata: Mapping[str, object]) -> list[str]:
     values = {"target": metadata.get("data", {}).get("target"), **metadata}
     if isinstance(values.get("candidates"), list):
         values["candidates"] = len(values["candidates"])
-    names = [name for name in _recorded_names(command) if values.get(name) is not None]
-    return [f"{OPTIONS[name].flag}={values[name]}" for name in names]
+    found = _recorded_values(command, values)
+    return [f"{OPTIONS[name].flag}={value}" for name, value in found.items()]
 
 
 def _read_make():
     """Return the targets and the variables of the make command that runs this process.
 
-    The Makefile exports them separated by spaces; spaces, newlines and percent signs within
-    a value as ``%20``, ``%0A`` and ``%25``.
+    The Makefile exports them separated by spaces, with ``%20``, ``%0A`` and ``%25`` in values.
     """
     words = [word for word in os.environ.get(FROM_MAKE, "").split(" ") if word]
     values = dict(word.split("=", 1) for word in words if "=" in word)
@@ -193,11 +191,11 @@ def _read_make():
 def make_arguments(command: str) -> list[str]:
     """Return the variables of the make command that `command` takes, as its arguments."""
     values, found = _read_make()[1], []
-    for option in [OPTIONS[name] for name in COMMANDS[command].options if name.upper() in values]:
-        value = values[option.variable]
-        if option.type:
+    for option in (OPTIONS[name] for name in COMMANDS[command].options):
+        value = values.get(option.variable)
+        if value is not None and option.type:
             found.append(f"{option.flag}={value}")
-        elif value.lower() not in ("", "0", "no", "false"):
+        elif value and value.lower() not in ("0", "no", "false"):
             found.append(option.flag)
     return found
 
@@ -208,17 +206,16 @@ def check_make() -> int:
     taken = {name for target in targets if target in COMMANDS for name in COMMANDS[target].options}
     variables = [option.variable for option in _OPTIONS if option.name in taken]
     known = [*variables, *MAKE_VARIABLES]
-    unknown = [repr(name) for name in values if name not in known]
+    unknown = ", ".join(repr(name) for name in values if name not in known)
     unused = [name for name in variables if name in os.environ]
     make = " ".join(["make", *targets])
     if unknown:
-        names = ", ".join(unknown)
-        print(f"make: unknown variable {names}; {make} takes {', '.join(known)}", file=sys.stderr)
-    elif unused:
-        names = ", ".join(unused)
+        print(f"make: unknown variable {unknown}; {make} takes {', '.join(known)}", file=sys.stderr)
+        return 2
+    if unused:
         hint = f"use {make} {unused[0]}=..."
-        print(f"make: not using {names} from the environment; {hint}", file=sys.stderr)
-    return 2 if unknown else 0
+        print(f"make: not using {', '.join(unused)} from the environment; {hint}", file=sys.stderr)
+    return 0
 
 
 def print_help() -> None:
@@ -226,10 +223,9 @@ def print_help() -> None:
     print("\n  Variables, as in make baseline REPEATS=5 SEED=1; no target takes all of them:")
     for option in _OPTIONS:
         takers = [name for name, command in COMMANDS.items() if option.name in command.options]
-        if takers:
-            usage = f"{option.variable}={option.type.metavar if option.type else 1}"
-            only = f"make {takers[0]}: " if len(takers) == 1 else ""
-            print(f"  {usage:19} {only}{option.describe(option.default)}")
+        usage = f"{option.variable}={option.type.metavar if option.type else 1}"
+        only = f"make {takers[0]}: " if len(takers) == 1 else ""
+        print(f"  {usage:19} {only}{option.describe(option.default)}")
 
 
 if __name__ == "__main__":

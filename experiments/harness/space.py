@@ -22,10 +22,9 @@ NO_DROPOUT = {rate: [0.0] for rate in RATES}
 
 
 def read_space(path: Path) -> dict:
-    """Read parameters with lists of values, or bounds ``{low, high, log}``; "none" is None.
+    """Read a space as `foldstack.StackedSearchCV` takes it; raise `InputError` if it is not one.
 
-    Returns a space as `foldstack.StackedSearchCV` takes it; raise `InputError` if the file is
-    not one.
+    Parameters have lists of values, or bounds ``{low, high, log}``; "none" is None.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -40,28 +39,27 @@ def read_space(path: Path) -> dict:
 
 def describe_space(space: dict) -> dict:
     """Return a space as JSON values, for the metadata."""
-    return {
-        name: values
-        if isinstance(values, list)
-        else dict(zip(("low", "high"), map(float, values.support()), strict=True))
-        | {"log": values.dist.name == "loguniform"}
-        for name, values in space.items()
-    }
+    described = dict(space)
+    for name, values in space.items():
+        if not isinstance(values, list):
+            low, high = map(float, values.support())
+            described[name] = {"low": low, "high": high, "log": values.dist.name == "loguniform"}
+    return described
 
 
 def format_space(described: dict) -> str | None:
     """Return the TOML file of a described space; None if it is the default space."""
     if described == json.loads(json.dumps(SPACE)):
         return None
-    lines = []
+    text = ""
     for name, values in described.items():
         if isinstance(values, dict):
             bounds = ", ".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
-            lines.append(f"{name} = {{{bounds}}}\n")
+            text += f"{name} = {{{bounds}}}\n"
         else:
             values = ["none" if value is None else value for value in values]
-            lines.append(f"{name} = {json.dumps(values)}\n")
-    return "".join(lines)
+            text += f"{name} = {json.dumps(values)}\n"
+    return text
 
 
 def by_dropout(candidates: list[dict]) -> dict[str, list[int]]:
@@ -81,10 +79,8 @@ def short_names(candidate: dict) -> dict:
 def _values(path, name, values):
     if isinstance(values, list) and values:
         none = 0.0 if name.endswith("dropout") else None
-        return [
-            none if value == "none" else tuple(value) if isinstance(value, list) else value
-            for value in values
-        ]
+        values = [tuple(value) if isinstance(value, list) else value for value in values]
+        return [none if value == "none" else value for value in values]
     bounds = isinstance(values, dict) and isinstance(values.get("log", False), bool)
     if bounds and {"low", "high"} <= set(values) <= {"low", "high", "log"}:
         low, high, log = values["low"], values["high"], values.get("log")

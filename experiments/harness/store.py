@@ -17,9 +17,15 @@ from experiments.harness.files import REPOSITORY, locked, write_together
 from experiments.harness.schema import ARMS, KINDS, TABLES
 
 CHECKSUM = "table_sha256"
+LARGEST = np.finfo(np.float64).max
 REMEDY = "run its command again, or remove it"
 SONAR_SHA256 = "e90434cdbf00fcf93ffa911fe447ae25606979658e60f1d32e155c3b5240234d"
-SCORES = ("accuracy", "log_loss", "train_accuracy", "train_log_loss")
+SCORES = {  # columns of a per-fold table: keys of `foldstack.cross_validate`
+    "accuracy": "test_score",
+    "log_loss": "test_log_loss",
+    "train_accuracy": "train_score",
+    "train_log_loss": "train_log_loss",
+}
 
 
 def exists(folder: Path, name: str) -> bool:
@@ -28,11 +34,7 @@ def exists(folder: Path, name: str) -> bool:
 
 
 def read_table(folder: Path, name: str) -> pd.DataFrame:
-    """Read a table and check it against its schema and its metadata.
-
-    Raise `InputError` if one of them is missing or broken, columns are missing, or it holds an
-    impossible accuracy or loss.
-    """
+    """Read a table; raise `InputError` if it does not fit its schema or its metadata."""
     path, table = folder / f"{name}.csv", TABLES[name]
     try:
         content = path.read_bytes()
@@ -71,17 +73,14 @@ def read_arms(folder: Path, leave_out: str = "") -> dict[str, pd.DataFrame]:
 
 
 def check_other_arms(folder: Path, arm: str) -> None:
-    """Read the tables that `write_arm` will read besides the arm's own; raise as `read_table`."""
+    """Raise `InputError` if a table that `write_arm` will read is broken."""
     with locked(folder):
         read_arms(folder, leave_out=arm)
         _read_curves(folder)
 
 
 def read_published(sha256: str = SONAR_SHA256) -> pd.DataFrame:
-    """Read the tutorial's published results, one row per edition and arm.
-
-    No rows if the dataset's checksum is not that of the Sonar file.
-    """
+    """Read the published results, a row per edition and arm; none if the dataset is not Sonar."""
     published = pd.read_csv(REPOSITORY / "data" / "published.csv", dtype={"edition": str})
     return published if sha256 == SONAR_SHA256 else published[:0]
 
@@ -99,21 +98,18 @@ def dataset_fingerprint(metadata: dict) -> dict:
 
 def check_comparison_current(folder: Path) -> None:
     """Raise `InputError` if the comparison was computed from tables that have changed since."""
-    if not exists(folder, "comparison"):
-        return
-    for name, before in read_metadata(folder, "comparison")["tables"].items():
+    tables = {}
+    if exists(folder, "comparison"):
+        tables = read_metadata(folder, "comparison")["tables"]
+    for name, before in tables.items():
         if checksum(folder, name) != before:
-            raise InputError(
-                f"{folder / 'comparison.csv'} was computed from another {name}.csv; compare "
-                "again: `make compare`, or `make all` if the arms no longer match"
-            )
+            computed = f"{folder / 'comparison.csv'} was computed from another {name}.csv"
+            remedy = "compare again: `make compare`, or `make all` if the arms no longer match"
+            raise InputError(f"{computed}; {remedy}")
 
 
 def write_tables(
-    folder: Path,
-    frames: Mapping[str, pd.DataFrame],
-    metadata: dict,
-    files: Mapping[str, bytes | None] | None = None,
+    folder: Path, frames: Mapping[str, pd.DataFrame], metadata: dict, files: Mapping | None = None
 ) -> Path:
     """Write tables that share their metadata, and other files, all or none; return a path.
 
@@ -126,9 +122,7 @@ def write_tables(
     return folder / f"{name}.csv"
 
 
-def write_arm(
-    folder: Path, folds: pd.DataFrame, metadata: dict, curves: pd.DataFrame | None = None
-) -> Path:
+def write_arm(folder: Path, folds: pd.DataFrame, metadata: dict, curves=None) -> Path:
     """Write an arm's table and learning curves, and update the summaries of its dataset."""
     name = folds["experiment"].iloc[0]
     with locked(folder):
@@ -137,34 +131,34 @@ def write_arm(
             for other, table in read_arms(folder, leave_out=name).items()
             if dataset_fingerprint(read_metadata(folder, other)) == dataset_fingerprint(metadata)
         } | {name: folds}
-        published = read_published(metadata["data"]["sha256"])
-        present = [arm for arm in ARMS if arm in arms]
-        summary = summarise_arms([arms[arm] for arm in present], published)
-        write_together(
-            folder,
-            _with_metadata(name, folds[list(TABLES[name].columns)], metadata)
-            | _with_metadata("summary", summary, {"data": metadata["data"], "of": present})
-            | _curve_files(folder, name, curves, arms),
-        )
+        arms = {arm: arms[arm] for arm in ARMS if arm in arms}
+        summary = _summarise_arms(arms, read_published(metadata["data"]["sha256"]))
+        contents = _with_metadata(name, folds[list(TABLES[name].columns)], metadata)
+        contents |= _with_metadata("summary", summary, {"data": metadata["data"], "of": list(arms)})
+        contents |= _curve_files(folder, name, curves, arms)
+        write_together(folder, contents)
     return folder / f"{name}.csv"
 
 
-def summarise_arms(arms: list[pd.DataFrame], published: pd.DataFrame) -> pd.DataFrame:
+def _summarise_arms(arms, published):
     """Summarise per-fold tables, one row per arm."""
     figures = published.pivot(index="experiment", columns="edition", values="mean_accuracy")
-    figures = figures.reindex(columns=["2016", "2017"])
-    rows = []
-    for folds in arms:
-        name, accuracy = folds["experiment"].iloc[0], folds["accuracy"]
-        row = {"experiment": name}
-        row |= {f"{level}s": folds[level].nunique() for level in ("repeat", "fold")}
-        row |= {"mean_accuracy": accuracy.mean(), "std_accuracy": accuracy.std(ddof=0)}
-        row |= {f"published_{edition}": figures[edition].get(name) for edition in figures}
-        rows.append(row)
-    return pd.DataFrame(rows)
+    figures = figures.reindex(index=list(arms), columns=["2016", "2017"])
+    accuracy = [folds["accuracy"] for folds in arms.values()]
+    return pd.DataFrame(
+        {
+            "experiment": list(arms),
+            "repeats": [folds["repeat"].nunique() for folds in arms.values()],
+            "folds": [folds["fold"].nunique() for folds in arms.values()],
+            "mean_accuracy": [scores.mean() for scores in accuracy],
+            "std_accuracy": [scores.std(ddof=0) for scores in accuracy],
+            "published_2016": figures["2016"].to_numpy(),
+            "published_2017": figures["2017"].to_numpy(),
+        }
+    )
 
 
-def summarise_curves(curves: pd.DataFrame) -> pd.DataFrame:
+def _summarise_curves(curves):
     """Summarise an arm's learning curves: mean, 10th and 90th percentile of each epoch."""
     by_epoch = curves.groupby(["experiment", "epoch"])[list(SCORES)]
     ends = [by_epoch.quantile(q).add_suffix(end) for q, end in ((0.1, "_low"), (0.9, "_high"))]
@@ -193,33 +187,27 @@ def _check_metadata(name, metadata):
 
 def _check_scores(name, frame):
     """Raise ValueError for accuracies outside [0, 1] and losses that are not finite."""
-    for column in frame:
-        values = pd.to_numeric(frame[column], errors="coerce")
-        if str(column).endswith("accuracy"):
-            wrong = ~values.between(0, 1)
-        elif str(column).endswith("log_loss") and not TABLES[name].may_diverge:
-            wrong = ~values.between(0, np.inf, inclusive="left")
-        else:
-            continue
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise ValueError(f"row {row + 1} has {column} {frame[column].iloc[row]}")
+    limits = {"accuracy": 1} if TABLES[name].may_diverge else {"accuracy": 1, "log_loss": LARGEST}
+    for ending, limit in limits.items():
+        for column in frame.filter(regex=f"{ending}$"):
+            wrong = ~pd.to_numeric(frame[column], errors="coerce").between(0, limit)
+            if wrong.any():
+                row = int(wrong.argmax())
+                raise ValueError(f"row {row + 1} has {column} {frame[column].iloc[row]}")
 
 
 def _curve_files(folder, arm, curves, arms):
-    """Update an arm's learning curves and their summary along with its table."""
+    """Update an arm's learning curves, and the summary of those of `arms`."""
     kept = set(arms) - {arm}
-    others = [table[table["experiment"].isin(kept)] for table in _read_curves(folder)]
-    files = {f"{arm}-curves.csv": None}  # those of an earlier table
+    tables = [table[table["experiment"].isin(kept)] for table in _read_curves(folder)]
+    files = dict.fromkeys((f"{arm}-curves.csv", "curves.csv", "curves.json"))  # None: removed
     if curves is not None:
         files[f"{arm}-curves.csv"] = _csv("curves", curves)
-        others.append(summarise_curves(curves))
-    others = [table for table in others if len(table)]
-    if not others:
-        return files | {"curves.csv": None, "curves.json": None}
-    together = pd.concat(others).sort_values(["experiment", "epoch"])
-    of = list(together["experiment"].unique())
-    return files | _with_metadata("curves", together, {"of": of})
+        tables.append(_summarise_curves(curves))
+    if tables := [table for table in tables if len(table)]:
+        summary = pd.concat(tables).sort_values(["experiment", "epoch"])
+        files |= _with_metadata("curves", summary, {"of": list(summary["experiment"].unique())})
+    return files
 
 
 def _read_curves(folder):

@@ -14,11 +14,7 @@ from joblib import Parallel, delayed, parallel_config
 
 @functools.cache
 def start_tensorflow() -> None:
-    """Import Keras and TensorFlow without their start-up messages, and start the runtime.
-
-    Call it once the options and the dataset have been checked: it takes about two seconds.
-    Further calls have no effect.
-    """
+    """Import Keras and TensorFlow without messages and start the runtime, once: takes seconds."""
     # Objects made by these imports live as long as the process. Not looking through them for
     # garbage, neither now nor at exit, takes 0.8 of 3 seconds off a short run. Keras would
     # import Matplotlib for pictures that nobody draws here: a tenth of the import.
@@ -63,14 +59,13 @@ def _muted_stderr():
     """Discard what is written to file descriptor 2: C++ prints before its log level is set."""
     sys.stderr.flush()
     saved = os.dup(2)
-    devnull = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(devnull, 2)
+        with open(os.devnull, "w") as devnull:
+            os.dup2(devnull.fileno(), 2)
         yield
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-        os.close(devnull)
 
 
 @contextlib.contextmanager

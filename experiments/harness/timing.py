@@ -13,38 +13,13 @@ from experiments.harness.errors import InputError
 from experiments.harness.files import REPOSITORY
 
 
-def time_process(
-    way: str,
-    networks: int,
-    jobs: int,
-    command: Sequence[str],
-    times: int = 1,
-) -> dict:
-    """Run a module several times, and return the median run as a row of the benchmark.
+def time_process(way: str, networks: int, jobs: int, command: Sequence[str], times=1) -> dict:
+    """Run a module with its options several times; return the median run as a row of the table.
 
-    `command` is the module with its options. It must leave a JSON file with its ``seconds`` by
-    phase in its results folder.
+    The module must leave a JSON file with its ``seconds`` by phase in its results folder.
     """
-    runs = []
-    for _ in range(times):
-        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as errors:
-            started = time.perf_counter()
-            process = subprocess.Popen(
-                [sys.executable, "-m", *command, f"--jobs={jobs}", f"--results={folder}"],
-                cwd=REPOSITORY,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-            )
-            memory = _wait(process)
-            seconds = time.perf_counter() - started
-            if process.returncode:
-                errors.seek(0)
-                reason = errors.read().decode(errors="replace")
-                raise InputError(f"{' '.join(command)} failed: {reason}")
-            metadata = [json.loads(path.read_text()) for path in Path(folder).glob("*.json")]
-        (phases,) = (each["seconds"] for each in metadata if "seconds" in each)
-        runs.append((seconds, phases["training"] + phases.get("building", 0), memory))
-    seconds, training, memory = sorted(runs)[len(runs) // 2]
+    runs = sorted(_time_once([*command, f"--jobs={jobs}"]) for _ in range(times))
+    seconds, training, memory = runs[times // 2]
     print(f"{way}, {networks} networks: {seconds:.1f} s, training {training:.2f} s", flush=True)
     return {
         "way": way,
@@ -57,8 +32,26 @@ def time_process(
     }
 
 
+def _time_once(command):
+    """Return the wall time of a process, its training time and its peak memory."""
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as errors:
+        call = [sys.executable, "-m", *command, f"--results={folder}"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": errors}
+        started = time.perf_counter()
+        process = subprocess.Popen(call, cwd=REPOSITORY, **quiet)
+        memory = _wait(process)
+        seconds = time.perf_counter() - started
+        if process.returncode:
+            errors.seek(0)
+            reason = errors.read().decode(errors="replace")
+            raise InputError(f"{' '.join(command)} failed: {reason}")
+        metadata = [json.loads(path.read_text()) for path in Path(folder).glob("*.json")]
+    (phases,) = (each["seconds"] for each in metadata if "seconds" in each)
+    return seconds, phases["training"] + phases.get("building", 0), memory
+
+
 def _wait(process):
-    """Wait for a process; returns the peak memory in MiB of it or its largest child, or None."""
+    """Wait for a process; return the peak memory in MiB of it or its largest child, or None."""
     if not hasattr(os, "wait4"):  # Windows
         process.wait()
         return None

@@ -14,12 +14,9 @@ def main():
     options = parse_options()
     if options.jobs == 1:  # TensorFlow's own threads
         tf.config.threading.set_intra_op_parallelism_threads(os.cpu_count())
+    settings = {f"model__{name}": value for name, value in SETTINGS.items()}
     classifier = KerasClassifier(
-        build_network,
-        epochs=options.epochs,
-        batch_size=16,
-        verbose=0,
-        **{f"model__{name}": value for name, value in SETTINGS.items()},
+        build_network, epochs=options.epochs, batch_size=16, verbose=0, **settings
     )
     time_cross_validation(classifier, options)
 
