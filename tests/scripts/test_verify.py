@@ -92,19 +92,19 @@ def test_the_same_results(results, capsys):
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason", "counts"),
+    ("factor", "settings", "reason", "counts"),
     [
-        ({"accuracy": 0.5}, "accuracy differs most", (0, 2)),
-        ({"momentum": 0.9}, "re-run with another settings", (1, 1)),
+        (0.5, {}, "accuracy differs most", (0, 2)),
+        (1, {"momentum": 0.9}, "re-run with another settings", (1, 1)),
     ],
 )
-def test_other_results(results, capsys, changes, reason, counts):
+def test_other_results(results, capsys, factor, settings, reason, counts):
     folds, metadata = (
         store.read_table(results, "baseline"),
         store.read_metadata(results, "baseline"),
     )
-    folds["accuracy"] *= changes.get("accuracy", 1)
-    store.write_arm(results, folds, metadata | {"settings": metadata["settings"] | changes})
+    folds["accuracy"] *= factor
+    store.write_arm(results, folds, metadata | {"settings": metadata["settings"] | settings})
     with pytest.raises(SystemExit, match="1"):
         run("verify", results)
     printed = capsys.readouterr().out
