@@ -1,7 +1,7 @@
 """Verify: do the committed results come out again, here, with this code?
 
 Every table in the results folder is re-run into a temporary folder, by the command and with the
-options in its metadata, and compared: *identical*; *the same but for rounding*, within a
+options in its metadata, and compared: *identical*; *equal up to rounding*, within a
 millionth; *within noise*, where the networks differ, as on another kind of processor, but their
 scores do not, as far as the noise of seeds tells (p of at least 0.001 in a paired test for each
 setting and score, corrected for their number); or *different*, exit status 1. A table computed

@@ -35,7 +35,7 @@ SCRIPTS = {name for name in PATHS if part(name) == "scripts" and "__main__" in a
 
 
 def import_statements(node):
-    """Yield the import statements under a node, but for those under `if TYPE_CHECKING`."""
+    """Yield the import statements under a node, except those under `if TYPE_CHECKING`."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import | ast.ImportFrom):
             yield child

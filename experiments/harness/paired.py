@@ -21,7 +21,7 @@ SHARED = {  # what is shared: its key in the metadata
 
 
 def check_comparable(metadata: Mapping[str, dict], ignore: Collection[str] = ()) -> None:
-    """Raise `InputError` if tables differ in what is in `SHARED`, but for the keys in `ignore`."""
+    """Raise `InputError` if tables differ in a key of `SHARED` that is not in `ignore`."""
     metadata = {name: each | {"data": dataset_fingerprint(each)} for name, each in metadata.items()}
     (first, expected), *others = metadata.items()
     for what, key in SHARED.items():

@@ -17,7 +17,7 @@ from experiments.harness.space import format_space
 ALPHA = 0.001  # below this p, corrected for settings and scores, a table is different
 MIN_FOLDS = 10  # folds that a test needs at least
 ROUNDING = 1e-6  # relative, or absolute near zero
-SAME = {"identical", "the same but for rounding"}
+SAME = {"identical", "equal up to rounding"}
 SHARED = ("summary", "curves")  # written by every arm
 INPUTS = ("settings", "candidates", "space", "splits_sha256", "batch_size", "passes")
 
@@ -84,7 +84,7 @@ def compare_rerun(
     if before.equals(rerun):
         return "identical", ""
     if (largest := _largest_relative(before, rerun)) <= ROUNDING:
-        return "the same but for rounding", f"largest relative difference {largest:.1g}"
+        return "equal up to rounding", f"largest relative difference {largest:.1g}"
     if not TABLES[name].sources:
         return _compare_scores(TABLES[name], before, rerun)
     sources = {name: verdicts[name] for name in TABLES[name].sources if name in verdicts}

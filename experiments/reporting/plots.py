@@ -67,7 +67,7 @@ def plot_accuracy(
             figures = published[of_run]["mean_accuracy"]
             axes.scatter(100 * figures, [row] * len(figures), marker=marker, **filled)
     axes.axvline(100 * majority, color=GREY, linestyle="--", linewidth=1)
-    axes.text(100 * majority + 0.4, -0.45, "always the commoner class", color=GREY, va="top")
+    axes.text(100 * majority + 0.4, -0.45, "always the majority class", color=GREY, va="top")
     axes.set_yticks(range(len(arms)), list(arms))
     axes.set(ylim=(len(arms) - 0.4, -0.7), xlabel="accuracy (%)")
     handles = [

@@ -31,7 +31,7 @@ ONE_OF_MANY = OTHER.assign(accuracy=OTHER["accuracy"] - 0.05 * (OTHER["setting"]
     ("before", "again", "verdict", "reason"),
     [
         (scores(), scores(), "identical", ""),
-        (scores(), scores(1e-9), "the same but for rounding", "largest relative difference"),
+        (scores(), scores(1e-9), "equal up to rounding", "largest relative difference"),
         (scores(), scores(noise=0.05), "within noise", "differs most"),
         (scores(), scores(0.05, noise=0.02), "different", "accuracy differs most, by"),
         (scores(), scores(0.05), "different", "by +5.00 points on average, p 0"),
