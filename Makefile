@@ -22,7 +22,7 @@ define .newline
 endef
 .encode = $(subst $(.newline),%0A,$(subst $(.space),%20,$(subst %,%25,$1)))
 unexport $(.given)
-export SONAR_DROPOUT_MAKE := $(or $(MAKECMDGOALS),help) \
+override export SONAR_DROPOUT_MAKE := $(or $(MAKECMDGOALS),help) \
     $(foreach .name,$(.given),$(.name)=$(call .encode,$(value $(.name))))
 
 help $(SCRIPTS) all test audit lint lock clean: check

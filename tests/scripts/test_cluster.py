@@ -102,7 +102,7 @@ def test_the_scheduler_dies(workers, tmp_path):
         gone = "baseline: the Dask scheduler is gone; nothing was written\n"
         assert running.communicate(timeout=60) == ("", gone)
     assert running.returncode == 2
-    assert list(tmp_path.iterdir()) == []
+    assert contents(tmp_path) == {}
 
 
 def test_tuning_on_a_cluster_writes_the_same_bytes(workers, tmp_path):

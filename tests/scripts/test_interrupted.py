@@ -135,17 +135,20 @@ def test_interrupted_at_any_moment(generations, tmp_path, engine):
         time.sleep(0.06 if number == 0 else random.Random(number).uniform(0.15, longest))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)
-        return process.communicate(), process.returncode
+        return process.communicate(), process.returncode, (tmp_path / str(number)).exists()
 
     outcomes = side_by_side(interrupt, range(8))
-    for (out, err), status in outcomes:
-        if status:
-            assert (status, out) == (130, "")
+    for (out, err), status, exists in outcomes:
+        if status == 130:
             written = ("nothing was written", "what was written before is whole")
-            assert err in [f"baseline: interrupted; {text}\n" for text in written]
+            assert (out, err) in [("", f"baseline: interrupted; {text}\n") for text in written]
+        elif status:  # within an import, Python or a package may answer with a traceback
+            assert (status in (1, -signal.SIGINT), out) == (True, "")
+            assert "import" in err
+            assert not exists
         else:
             assert (err, len(out.splitlines())) == ("", 3)
-    assert sum(status == 130 for _, status in outcomes) >= 4
+    assert sum(status == 130 for _, status, _ in outcomes) >= 3
 
 
 def test_all_arms_and_the_same_one_at_once(tmp_path):
