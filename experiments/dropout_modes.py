@@ -7,7 +7,7 @@ computed on the same weights. And beyond the tutorial: does it help to keep drop
 predicting, and to average over many passes (Monte Carlo dropout)?
 
     $ make evaluation
-    At evaluation, 100 times: the same outputs every time.
+    Evaluation mode, 100 passes: the outputs are the same in every pass.
     ...
 """
 

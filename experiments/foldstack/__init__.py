@@ -32,7 +32,6 @@ _NAMES = {
         "t_interval",
         "verdict",
     ],
-    "engine": ["clear_session"],
     "export": ["check_exported", "export_network", "load_network", "predict"],
     "labels": ["read_labels"],
     "metrics": ["measure"],

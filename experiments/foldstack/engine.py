@@ -162,11 +162,6 @@ def use_one_thread() -> None:
             )
 
 
-def clear_session() -> None:
-    """Discard the global state that Keras keeps for networks of earlier trainings."""
-    keras.utils.clear_session(free_memory=False)
-
-
 class _Group(NamedTuple):
     """Tasks whose networks can be copies of one stack, which threads share once it is compiled."""
 
