@@ -9,7 +9,7 @@ on (Srivastava et al. 2014), the report says so.
 An interrupted run continues where it stopped when it is started again.
 
     $ make tips
-    Tip 1: 20% to 50% dropout helps: contradicted on this dataset, contradicted on new data
+    Tip 1: Dropout of 20% to 50% helps: too close to call on this dataset, too close to call on ...
     ...
 """
 
