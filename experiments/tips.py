@@ -17,6 +17,8 @@ import itertools
 
 import pandas as pd
 
+from experiments.harness import store
+from experiments.harness.growing import grow, unfinished
 from experiments.harness.paired import compare_pairs
 from experiments.harness.runner import script
 from experiments.reporting.claims import flag_untrained
@@ -30,8 +32,13 @@ def sweep_tips(this):
     for _, setting in itertools.chain(*TIPS.values()):
         if setting not in settings:
             settings.append(setting)
-    folds = this.sweep(settings)
 
+    def tabulate(number, scores, repeats):
+        return this.per_fold_frame(scores, repeats, setting=number, collapsed=True)
+
+    metadata = this.metadata(settings=settings)
+    numbered = dict(enumerate(settings))
+    folds = grow(this, "tips-folds", "setting", numbered, tabulate, metadata)
     by_setting = summarise_settings(folds)
     factors = pd.DataFrame(
         {"tip": tip} | factor | {"setting": settings.index(setting)}
@@ -50,7 +57,9 @@ def sweep_tips(this):
         comparison[f"{side}_collapsed"] = comparison[side].map(by_setting["collapsed"])
     comparison = flag_untrained(comparison)
     tips = factors.join(by_setting, on="setting")
-    path = this.write({"tips-comparison": comparison, "tips": tips}, settings=settings)
+    frames = {"tips-folds": folds, "tips-comparison": comparison, "tips": tips}
+    files = dict.fromkeys(unfinished("tips-folds"))
+    path = store.write_tables(this.results, frames, metadata, files)
 
     print(*tips_summary(this.results), f"  written:   {path}", sep="\n")
 

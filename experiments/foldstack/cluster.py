@@ -20,6 +20,11 @@ def active_client():
     return getattr(get_active_backend()[0], "client", None)
 
 
+def n_cores(client) -> int:
+    """Return how many tasks the workers of a cluster run at once, at least 1."""
+    return sum(client.nthreads().values()) or 1
+
+
 def map_on_workers(client, function, arguments, shared, callback) -> list:
     """Call ``function(*arguments[i], *shared)`` for every i on the workers; return the results.
 

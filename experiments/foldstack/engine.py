@@ -1,6 +1,11 @@
-"""Train and score the networks of many splits and candidates in stacks, one stack per core."""
+"""Train and score the networks of many splits and candidates in stacks, one stack per core.
+
+A network is the same to the last bit whatever it is trained with, as long as the shapes of the
+arrays are those that `_plan` and `_assemble` choose.
+"""
 
 import functools
+import math
 import os
 import threading
 import time
@@ -16,19 +21,18 @@ from sklearn.base import clone
 from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
 
-from .cluster import active_client, map_on_workers
+from .cluster import active_client, map_on_workers, n_cores
+from .draws import Draws
 from .metrics import measure
-from .stack import Hyperparameters, Stack, Unstackable, blueprint, keras, read_hyperparameters, tf
+from .stack import PACKET, Stack, Unstackable, blueprint, keras, read_hyperparameters, tf
 
-# How many networks train as one stack: at most this number (about 50 of the tutorial's size
-# stay within a core's cache), with at most this much data. Neither depends on the machine or
-# the number of threads, so that the results do not either.
-STACK_COPIES = 50
-STACK_BYTES = 256 * 2**20
+STACK_COPIES = 64  # at most; more do not train faster
+STACK_BYTES = 256 * 2**20  # of data in a stack, at most
+STEP_OVERHEAD = 5  # cost of a step in addition to that of its networks, in networks
 
 
 class Task(NamedTuple):
-    """One network to train and score; those that differ in `Hyperparameters` only share stacks."""
+    """One network to train and score; those that differ in hyperparameters only share stacks."""
 
     pipeline: Pipeline  # unfitted
     seed: int  # of the initial weights, the order of samples and the dropout masks
@@ -52,9 +56,10 @@ def fit_and_score(tasks, X, y, options=None, n_jobs=None, progress=None) -> list
     use_one_thread()
     options = options or Options()
     progress = progress or (lambda finished: None)
-    groups = _group(tasks, X, y)
+    client, n_jobs = active_client(), resolve_n_jobs(n_jobs)
+    groups = _group(tasks, X, y, n_cores(client) if client else n_jobs)
     plans = [numbers for group in groups for numbers in group.plan]
-    if client := active_client():
+    if client:
         stacks = map_on_workers(
             client,
             _train_on_worker,
@@ -63,7 +68,7 @@ def fit_and_score(tasks, X, y, options=None, n_jobs=None, progress=None) -> list
             callback=lambda i: progress(len(set(plans[i]))),
         )
     else:
-        stacks = _train_in_threads(groups, tasks, X, y, options, resolve_n_jobs(n_jobs), progress)
+        stacks = _train_in_threads(groups, tasks, X, y, options, n_jobs, progress)
     results = {}
     for numbers, stack_results in zip(plans, stacks, strict=True):
         results.update(zip(numbers, stack_results, strict=True))
@@ -85,11 +90,14 @@ def gather(results: Sequence[dict]) -> dict:
     return gathered
 
 
-def split_tasks(estimator: Pipeline, X: np.ndarray, y: np.ndarray, cv: object) -> list[Task]:
+def split_tasks(
+    estimator: Pipeline, X: np.ndarray, y: np.ndarray, cv: object, seeds: Sequence[int] | None
+) -> list[Task]:
     """Check the estimator, and return a task for each split of `cv`, with a seed of its own."""
     check_estimator(estimator)
     splits = list(check_cv(cv, y, classifier=True).split(X, y))
-    seeds = network_seeds(estimator[-1].random_state, len(splits))
+    if seeds is None:
+        seeds = network_seeds(estimator[-1].random_state, len(splits))
     return [Task(estimator, seed, *split) for seed, split in zip(seeds, splits, strict=True)]
 
 
@@ -169,7 +177,7 @@ class _Group(NamedTuple):
     epochs: int
     batch_size: int
     positive: np.ndarray  # whether each sample belongs to the second class
-    hyperparameters: dict[int, Hyperparameters]  # by the number of the task
+    hyperparameters: dict[int, dict[str, float]]  # by the number of the task
     plan: Sequence[Sequence[int]] = ()  # the numbers of the tasks in each stack
     build_time: float = 0.0
     stack: Stack | None = None
@@ -203,7 +211,7 @@ def _train_in_threads(groups, tasks, X, y, options, n_jobs, progress):
 def _train_on_worker(tasks, options, X, y):
     """Train one stack, which a Dask worker compiles for itself."""
     use_one_thread()
-    (group,) = _group(tasks, X, y)
+    (group,) = _group(tasks, X, y, 1)
     numbers = range(len(tasks))
     compiled = _compile(group, len(numbers), options)
     return _train_and_score(compiled, numbers, tasks, X, y, options, lambda finished: None)
@@ -211,12 +219,16 @@ def _train_on_worker(tasks, options, X, y):
 
 def _compile(group, n_copies, options):
     started = time.perf_counter()
-    stack = Stack(group.network, n_copies, group.batch_size, record_epochs=options.curves)
+    first, *others = group.hyperparameters.values()
+    varying = [name for name in first if any(each[name] != first[name] for each in others)]
+    stack = Stack(
+        group.network, n_copies, group.batch_size, varying=varying, record_epochs=options.curves
+    )
     build_time = group.build_time + time.perf_counter() - started
     return group._replace(stack=stack, build_time=build_time)
 
 
-def _group(tasks, X, y):
+def _group(tasks, X, y, n_jobs):
     """Build the tasks' networks, and group those that can be copies of one stack.
 
     They also have the same number of batches: a schedule of the learning rate may depend on it.
@@ -245,21 +257,29 @@ def _group(tasks, X, y):
     build_time = (time.perf_counter() - started) / len(groups)
     planned = []
     for group in groups.values():
-        plan = _plan(list(group.hyperparameters), len(X) * group.network.input_shape[-1])
+        n_bytes = 4 * len(X) * group.network.input_shape[-1]
+        jobs = -(-n_jobs // len(groups))
+        plan = _plan(list(group.hyperparameters), group.batch_size, n_bytes, jobs)
         planned.append(group._replace(plan=plan, build_time=build_time))
     return planned
 
 
-def _plan(numbers, n_entries):
-    """Divide the tasks of a group into stacks of one size, an even number of them if several.
+def _plan(numbers, batch_size, n_bytes, n_jobs):
+    """Divide the tasks of a group into stacks of one size, so that all are done early.
 
-    The last stack is filled up by repeating its last task: one size is compiled once.
+    Neither the number of tasks nor that of jobs influences a network: stacks of all sizes but 1
+    round alike if their batches fill whole packets. If the data of so many networks is too
+    large, the size depends on the data alone. The last stack is filled up with its last task.
     """
-    largest = max(1, min(STACK_COPIES, STACK_BYTES // (4 * n_entries)))
-    n_stacks = -(-len(numbers) // largest)
-    if len(numbers) > 1:
-        n_stacks += n_stacks % 2
-    size = -(-len(numbers) // n_stacks)
+    multiple = PACKET // math.gcd(PACKET, batch_size)
+    largest = max(1, min(STACK_COPIES, STACK_BYTES // n_bytes))
+    sizes = range(max(2, multiple), largest + 1, multiple) or [largest]
+
+    def duration(size):
+        n_stacks = -(-len(numbers) // size)
+        return -(-n_stacks // n_jobs) * (size + STEP_OVERHEAD)
+
+    size = min(sizes, key=duration)
     plan = [numbers[i : i + size] for i in range(0, len(numbers), size)]
     plan[-1] = plan[-1] + plan[-1][-1:] * (size - len(plan[-1]))
     return plan
@@ -286,13 +306,13 @@ def _train_and_score(group, numbers, tasks, X, y, options, progress):
             curves.append(score(probabilities))
         progress(epochs / group.epochs * n_networks)
 
-    generators = [np.random.default_rng(task.seed) for task in tasks]
+    draws = Draws([task.seed for task in tasks])
     weights = stack.train(
-        stack.initial_weights(generators),
+        stack.initial_weights(draws),
         data,
         targets.astype(np.float32),
         in_train.sum(axis=1),
-        generators,
+        draws,
         epochs=group.epochs,
         hyperparameters=hyperparameters,
         callback=callback,
@@ -303,7 +323,7 @@ def _train_and_score(group, numbers, tasks, X, y, options, progress):
     del scores["test_collapsed"]  # one class can be right for a few test samples
     if options.dropout_passes:
         probability = stack.predict_with_dropout(
-            weights, data, generators, options.dropout_passes, hyperparameters
+            weights, data, draws, options.dropout_passes, hyperparameters
         )
         averaged = measure(targets, probability, in_test)
         scores |= {f"dropout_{key}": averaged[key] for key in ("score", "log_loss")}
@@ -318,14 +338,16 @@ def _train_and_score(group, numbers, tasks, X, y, options, progress):
         scores["estimator"] = list(zip(splits, weights_of_copies, strict=True))
     if options.curves:
         names = [key for key in curves[0] if "collapsed" not in key]
-        joined = {key: np.concatenate([part[key] for part in curves]) for key in names}
+        joined = {key: np.array([epoch[key] for epoch in curves]) for key in names}
         scores["curves"] = [{key: joined[key][:, i] for key in names} for i in range(n_copies)]
     return [{key: values[i] for key, values in scores.items()} for i in range(n_copies)]
 
 
 def _assemble(group, tasks, X, y, keep):
     """Stack the samples of the tasks: training samples first, then test samples, then padding."""
-    longest = max(len(task.train) + len(task.test) for task in tasks)
+    # To the length of X: predictions for another number of samples round differently.
+    longest = max(len(X), *(len(task.train) + len(task.test) for task in tasks))
+    longest += -longest % PACKET
     positive, n_features = group.positive, group.stack.n_features
     data = np.zeros((len(tasks), longest, n_features), np.float32)
     targets, in_train, in_test = np.zeros((3, len(tasks), longest), bool)

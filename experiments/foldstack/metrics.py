@@ -27,7 +27,9 @@ def measure(
     """
     tiny = np.finfo(probability.dtype).eps
     of_truth = np.where(y, probability, 1 - probability).clip(tiny, 1 - tiny)
-    loss = -np.mean(np.log(of_truth, dtype=np.float64), axis=-1, where=mask)
+    # Not np.mean(..., where=mask): what that rounds depends on the networks before this one.
+    losses = np.where(mask, -np.log(of_truth, dtype=np.float64), 0)
+    loss = losses.sum(axis=-1) / np.broadcast_to(mask, losses.shape).sum(axis=-1)
     second = probability > 0.5
     one_class = second.all(axis=-1, where=mask) | ~second.any(axis=-1, where=mask)
     return {

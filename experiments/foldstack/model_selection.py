@@ -36,6 +36,7 @@ def cross_validate(
     y: np.ndarray,
     *,
     cv: int | Iterable | None = None,
+    seeds: Sequence[int] | None = None,
     n_jobs: int | None = None,
     return_estimator: bool = False,
     return_curves: bool = False,
@@ -61,6 +62,8 @@ def cross_validate(
     cv : int, cross-validation splitter, iterable of (train, test) or None, default=None
         As in scikit-learn: a number of stratified folds, not shuffled (None: 5), a splitter,
         or index arrays.
+    seeds : sequence of int of shape (n_splits,), optional
+        The seed of each split's network. By default, ``network_seeds(random_state, n_splits)``.
     n_jobs : int or None, default=None
         Number of threads. None means that of an active `joblib.parallel_config`, or one per
         core; -1 means one per core. The scores do not depend on it.
@@ -93,8 +96,8 @@ def cross_validate(
     """
     X, y = np.asarray(X), np.asarray(y)
     options = Options(return_estimator, return_curves, dropout_passes)
-    results = fit_and_score(split_tasks(estimator, X, y, cv), X, y, options, n_jobs, progress)
-    return gather(results)
+    tasks = split_tasks(estimator, X, y, cv, seeds)
+    return gather(fit_and_score(tasks, X, y, options, n_jobs, progress))
 
 
 class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):

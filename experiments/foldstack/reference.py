@@ -1,6 +1,6 @@
 """Cross-validation by scikit-learn's own function: the reference for the stacked networks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -18,6 +18,7 @@ def cross_validate_sequentially(
     y: np.ndarray,
     *,
     cv: int | Iterable | None = None,
+    seeds: Sequence[int] | None = None,
     n_jobs: int | None = None,
     return_estimator: bool = False,
     progress: Callable[[float], None] | None = None,
@@ -30,7 +31,7 @@ def cross_validate_sequentially(
 
     Parameters
     ----------
-    estimator, X, y, cv, n_jobs, return_estimator, progress
+    estimator, X, y, cv, seeds, n_jobs, return_estimator, progress
         See `cross_validate`.
 
     Returns
@@ -41,7 +42,7 @@ def cross_validate_sequentially(
     X, y = np.asarray(X), np.asarray(y)
     calls = [
         delayed(_fit_and_score)(task, X, y, return_estimator)
-        for task in split_tasks(estimator, X, y, cv)
+        for task in split_tasks(estimator, X, y, cv, seeds)
     ]
     results = []
     for result in Parallel(n_jobs=resolve_n_jobs(n_jobs), return_as="generator")(calls):

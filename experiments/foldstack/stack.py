@@ -2,7 +2,7 @@
 
 The copies are stacked along a leading axis: a Dense kernel has the shape (n_copies, n_inputs,
 n_units), a batch (n_copies, batch_size, n_features), and a product is one batched product. One
-training step advances every copy, and the whole of training is one compiled loop.
+training step advances every copy, and the steps run in a compiled loop.
 
 The copies are independent: each has its own samples, order of samples, initial weights and
 dropout masks, and the loss is the sum of the copies' losses, so that the gradient of a copy's
@@ -11,14 +11,30 @@ learning rate and momentum. What is computed from a whole array during training,
 clipping a gradient by its norm, has no stacked form and is refused.
 """
 
+import functools
+import itertools
 import json
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
-import tensorflow as tf
-from keras import constraints, layers
+
+if TYPE_CHECKING:
+    from .draws import Draws
+
+# TensorFlow reads this once, when it is imported, and by itself uses oneDNN only on processors
+# with AVX-512. With AVX2, products of small matrices are twice as fast with it.
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+chosen = os.environ.get(ONEDNN)
+os.environ[ONEDNN] = chosen or "1"
+try:
+    import keras
+    import tensorflow as tf
+    from keras import constraints, layers
+finally:
+    if chosen is None:
+        del os.environ[ONEDNN]
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -30,8 +46,9 @@ ELEMENTWISE = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU)
 LAYERS = (layers.Dense, layers.Dropout, *ELEMENTWISE)
 REFUSED_OPTIONS = ("activity_regularizer", "kernel_regularizer", "bias_regularizer", "noise_shape")
 CONSTRAINTS = (constraints.MaxNorm, constraints.UnitNorm, constraints.NonNeg)
-ORDER_ENTRIES = 2**18  # sample numbers passed to the compiled loop at a time, 1 MiB
-PREDICT_ENTRIES = 2**21  # activations of the widest layer at a time, 8 MiB
+LOOP_BYTES = 2**22  # of sample numbers and masks that a compiled loop gets at a time
+PACKET = 16  # numbers that TensorFlow may compute at once, rounded otherwise than single ones
+PREDICT_ENTRIES = 2**15  # activations of a copy's widest layer at a time
 
 
 class Unstackable(ValueError):
@@ -44,22 +61,14 @@ class Unstackable(ValueError):
         )
 
 
-class Hyperparameters(NamedTuple):
-    """What may differ between the copies of a stack; for a stack, with a leading copy axis."""
-
-    dropout: Sequence[float]  # rate of each Dropout layer with a rate above 0
-    max_norm: Sequence[float]  # of each MaxNorm constraint, in the order of the weights
-    learning_rate: float  # 0 if the optimizer follows a schedule, which all copies then share
-    momentum: float
-
-
 class Stack:
     """Copies of one network, which can be trained repeatedly from given weights.
 
     A stack holds no training state, so that threads can share it: weights are passed in and
     returned as lists of arrays, those of `keras.Model.get_weights` with a leading axis of
-    copies. A copy's initial weights and order of samples do not depend on the stack that it
-    is in. Its dropout masks do: they are slices of masks drawn for the whole stack.
+    copies. A copy's initial weights, order of samples and dropout masks do not depend on the
+    stack that it is in, nor does the rounding: copies train to the same bits in every stack of
+    at least 2 copies, if ``n_copies * batch_size`` is a multiple of `PACKET`.
 
     Parameters
     ----------
@@ -68,6 +77,9 @@ class Stack:
     n_copies : int
     batch_size : int
         Samples of each copy in a training step.
+    varying : collection of str, default=()
+        Names of the hyperparameters in which the copies may differ. In the others they are
+        like the network, which trains faster.
     record_epochs : bool, default=False
         Whether training also predicts all samples after every epoch.
 
@@ -75,8 +87,8 @@ class Stack:
     ----------
     n_features : int
     dtype : str
-    hyperparameters : Hyperparameters
-        Those of the network.
+    hyperparameters : dict
+        Those of the network, see `read_hyperparameters`.
 
     Raises
     ------
@@ -84,10 +96,11 @@ class Stack:
         If a layer, constraint, regularizer, loss or optimizer has no stacked form.
     """
 
-    def __init__(self, network, n_copies, batch_size, *, record_epochs=False):
+    def __init__(self, network, n_copies, batch_size, *, varying=(), record_epochs=False):
         self.n_copies = n_copies
         self.batch_size = batch_size
         self.record_epochs = record_epochs
+        self._varying = sorted(varying)
         self.n_features = network.input_shape[-1]
         self.dtype = network.compute_dtype
         self.hyperparameters = read_hyperparameters(network)
@@ -101,33 +114,32 @@ class Stack:
         self._constraints = [variable.constraint for variable in network.trainable_variables]
         self._loss = _loss(network)
         self._update = _update_rule(network.optimizer)
-        per_copy = Hyperparameters(
-            *(tf.TensorSpec((n_copies, *np.shape(x)), tf.float64) for x in self.hyperparameters)
-        )
-        masks = tf.TensorSpec((len(self.hyperparameters.dropout),), tf.int32)
+        dropouts = [layer for layer in self._layers if isinstance(layer, layers.Dropout)]
+        self._dropout_units = [layer.input.shape[-1] for layer in dropouts]
+        per_copy = {name: tf.TensorSpec((n_copies,), tf.float64) for name in varying}
         weights = [tf.TensorSpec((n_copies, *shape), self.dtype) for shape in self._shapes]
         X = tf.TensorSpec((n_copies, None, self.n_features), self.dtype)
         y = tf.TensorSpec((n_copies, None), self.dtype)
-        shares = tf.TensorSpec((None, n_copies, batch_size), self.dtype)
-        order = tf.TensorSpec((None, n_copies, batch_size), tf.int32)
-        step = tf.TensorSpec((), tf.int64)
-        self._train = tf.function(self._train_epochs, autograph=False).get_concrete_function(
-            weights, weights, step, per_copy, masks, X, y, shares, order
-        )
-        self._predict = tf.function(self._probabilities, autograph=False).get_concrete_function(
-            weights, X
-        )
-        self._sample = tf.function(self._mean_of_passes, autograph=False)
+        step, batches = tf.TensorSpec((), tf.int64), (None, n_copies, batch_size)
+        batch, order = tf.TensorSpec(batches, self.dtype), tf.TensorSpec(batches, tf.int32)
+        kept = [(n_copies, None, None, units) for units in self._dropout_units]
+        masks = [tf.TensorSpec(shape, tf.bool) for shape in kept]
+        steps = weights, weights, step, per_copy, X, order, batch, batch, masks
+        compiled = functools.partial(tf.function, autograph=False)
+        self._train = compiled(self._take_steps).get_concrete_function(*steps)
+        without_dropout = compiled(lambda weights, X: self._outputs(weights, X)[..., 0])
+        self._predict = without_dropout.get_concrete_function(weights, X)
+        passes = weights, per_copy, X, masks, y
+        self._add_passes = compiled(self._sum_of_passes, input_signature=passes)
 
-    def initial_weights(self, generators: Sequence[np.random.Generator]) -> list[np.ndarray]:
+    def initial_weights(self, draws: "Draws") -> list[np.ndarray]:
         """Draw the weights of each copy with the network's initializers.
 
         An initializer is called at the shape of one copy: at the stacked shape it would
         count the copies as part of its fan. Returns arrays of shape (n_copies, ...).
         """
         stacks = [np.empty((self.n_copies, *shape), self.dtype) for shape in self._shapes]
-        for copy, generator in enumerate(generators):
-            seeds = generator.integers(2**31, size=len(stacks))
+        for copy, seeds in enumerate(draws.initializer_seeds(len(stacks))):
             for stack, initializer, seed in zip(stacks, self._initializers, seeds, strict=True):
                 stack[copy] = initializer(stack.shape[1:], int(seed))
         return stacks
@@ -138,11 +150,11 @@ class Stack:
         X: np.ndarray,
         y: np.ndarray,
         n_samples: Sequence[int],
-        generators: Sequence[np.random.Generator],
+        draws: "Draws",
         *,
         epochs: int,
-        hyperparameters: Sequence[Hyperparameters] | None = None,
-        callback: Callable[[int, np.ndarray], None] = lambda epochs, probabilities: None,
+        hyperparameters: Sequence[Mapping[str, float]] | None = None,
+        callback: Callable[[int, np.ndarray | None], None] = lambda epochs, probabilities: None,
     ) -> list:
         """Train every copy on its own samples, reshuffled every epoch in an order of its own.
 
@@ -156,14 +168,14 @@ class Stack:
         n_samples : int array of shape (n_copies,)
             Number of training samples of each copy; those behind them are padding. All
             copies must have the same number of batches.
-        generators : sequence of Generator of shape (n_copies,)
-            Each decides the order of a copy's samples, and takes part in the dropout masks.
+        draws : Draws
+            Decides the order of each copy's samples and its dropout masks.
         epochs : int
-        hyperparameters : sequence of Hyperparameters of shape (n_copies,), optional
+        hyperparameters : sequence of dict of shape (n_copies,), optional
             Those of each copy; by default the network's.
         callback : callable, optional
-            Called every few epochs with their number and, if the stack records epochs,
-            float32 probabilities of shape (epochs, n_copies, max_samples), dropout off.
+            Called every few epochs with their number and None; if the stack records epochs,
+            after each with 1 and the probabilities as `predict` returns them.
 
         Returns
         -------
@@ -183,23 +195,30 @@ class Stack:
                 f"{n_batches.min()} to {n_batches.max()}"
             )
         n_batches = int(n_batches[0])
-        at_once = max(1, ORDER_ENTRIES // (self.n_copies * n_batches * self.batch_size))
-        state = (
-            [tf.constant(stack) for stack in weights],
-            [tf.zeros(stack.shape, self.dtype) for stack in weights],
-            tf.constant(0, tf.int64),
-        )
-        fixed = self._per_copy(hyperparameters), self._mask_seeds(generators)
-        shares = tf.constant(self._shares(n_samples, n_batches), self.dtype)
-        data = tf.convert_to_tensor(X, self.dtype), tf.constant(y, self.dtype), shares
-        for done in range(0, epochs, at_once):
-            now = min(at_once, epochs - done)
-            order = _orders(n_samples, generators, now, n_batches * self.batch_size)
-            order = order.reshape(now, self.n_copies, n_batches, self.batch_size).swapaxes(1, 2)
-            order = tf.constant(order.reshape(-1, self.n_copies, self.batch_size))
-            *state, probabilities = self._train(*state, *fixed, *data, order)
-            callback(now, probabilities.numpy())
-        return state[0]
+        X, y = tf.convert_to_tensor(X, self.dtype), np.asarray(y, self.dtype)
+        shares = self._shares(n_samples, n_batches)
+        per_copy, masks = self._prepare(hyperparameters, draws)
+        mask_shapes = [(self.batch_size, units) for units in self._dropout_units]
+        sample_bytes = 12 + sum(self._dropout_units)
+        most_steps = max(1, LOOP_BYTES // (self.n_copies * self.batch_size * sample_bytes))
+        most_epochs = 1 if self.record_epochs else max(1, most_steps // n_batches)
+        weights = [tf.constant(stack) for stack in weights]
+        velocities = [tf.zeros(stack.shape, self.dtype) for stack in weights]
+        step = tf.constant(0, tf.int64)
+        for done in range(0, epochs, most_epochs):
+            now = min(most_epochs, epochs - done)
+            orders = draws.orders(n_samples, now, n_batches * self.batch_size)
+            orders = orders.reshape(now, self.n_copies, n_batches, self.batch_size)
+            orders = orders.swapaxes(1, 2).reshape(-1, self.n_copies, self.batch_size)
+            for start in range(0, len(orders), most_steps):
+                order = orders[start : start + most_steps]
+                share = shares[np.arange(start, start + len(order)) % n_batches]
+                targets = np.take_along_axis(y[np.newaxis], order, axis=2)
+                batches = order, targets, share, masks.draw(len(order), mask_shapes)
+                state = weights, velocities, step
+                weights, velocities, step = self._train(*state, per_copy, X, *batches)
+            callback(now, self.predict(weights, X) if self.record_epochs else None)
+        return weights
 
     def predict(self, weights: Sequence, X: np.ndarray) -> np.ndarray:
         """Predict with every copy, dropout off.
@@ -221,15 +240,15 @@ class Stack:
         self,
         weights: Sequence,
         X: np.ndarray,
-        generators: Sequence[np.random.Generator],
+        draws: "Draws",
         n_passes: int,
-        hyperparameters: Sequence[Hyperparameters] | None = None,
+        hyperparameters: Sequence[Mapping[str, float]] | None = None,
     ) -> np.ndarray:
         """Predict with dropout on and average over passes (Monte Carlo dropout).
 
         Parameters
         ----------
-        weights, X, generators, hyperparameters
+        weights, X, draws, hyperparameters
             See `predict` and `train`.
         n_passes : int
 
@@ -238,128 +257,123 @@ class Stack:
         float32 array of shape (n_copies, n_samples)
             Mean probability of the second class.
         """
+        if not self._dropout_units:
+            return self.predict(weights, X)
         weights = [tf.convert_to_tensor(stack) for stack in weights]
-        hyperparameters, n_passes = self._per_copy(hyperparameters), tf.constant(n_passes)
+        per_copy, masks = self._prepare(hyperparameters, draws)
 
         def sample(part):
-            masks = self._mask_seeds(generators)
-            return self._sample(weights, hyperparameters, masks, part, n_passes)
+            n_samples = part.shape[1]
+            shapes = [(n_samples, units) for units in self._dropout_units]
+            mask_bytes = self.n_copies * n_samples * sum(self._dropout_units)
+            at_once, total = max(1, LOOP_BYTES // mask_bytes), tf.zeros(part.shape[:2], self.dtype)
+            for done in range(0, n_passes, at_once):
+                drawn = masks.draw(min(at_once, n_passes - done), shapes)
+                total = self._add_passes(weights, per_copy, part, drawn, total)
+            return total / n_passes
 
         return self._in_parts(sample, X)
 
     def _in_parts(self, predict, X):
-        """Predict some of the samples at a time, which needs little memory."""
+        """Predict some of the samples at a time, which needs little memory.
+
+        How many does not depend on `n_copies`: products of other sizes round differently.
+        """
         X = tf.convert_to_tensor(X, self.dtype)
         widest = max(shape[-1] for shape in self._shapes)
-        size = max(1, PREDICT_ENTRIES // (self.n_copies * widest))
+        size = PACKET * max(1, PREDICT_ENTRIES // (PACKET * widest))
         parts = [predict(X[:, start : start + size]) for start in range(0, X.shape[1], size)]
         return np.concatenate(parts, axis=1)
 
-    def _train_epochs(self, weights, velocities, step, hyperparameters, masks, X, y, shares, order):
-        """Take a step for each batch of each epoch in `order`, in one compiled loop."""
-        n_batches = tf.shape(shares)[0]
-        max_norms = iter(tf.unstack(hyperparameters.max_norm, axis=1))
-        constrain = [_stacked_constraint(each, max_norms) for each in self._constraints]
+    def _take_steps(self, weights, velocities, step, per_copy, X, orders, targets, shares, masks):
+        """Take a step for each batch, in one compiled loop."""
+        hyperparameters = self.hyperparameters | per_copy
+        constrain = _stacked_constraints(self._constraints, hyperparameters)
 
-        def take_step(i, weights, velocities, step, predictions):
-            rows, share = order[i], shares[i % n_batches]
-            x_batch = tf.gather(X, rows, batch_dims=1)
-            y_batch = tf.gather(y, rows, batch_dims=1)[..., tf.newaxis]
+        def take_step(i, weights, velocities, step):
+            x_batch = tf.gather(X, orders[i], batch_dims=1)
+            y_batch = targets[i][..., tf.newaxis]
             with tf.GradientTape() as tape:
                 tape.watch(weights)
-                predicted = self._outputs(weights, x_batch, hyperparameters.dropout, masks, step)
+                kept = [each[:, i] for each in masks]
+                predicted = self._outputs(weights, x_batch, hyperparameters, kept)
                 losses = self._loss(y_batch, predicted)
                 if losses.shape.rank != 2:
                     raise Unstackable("a loss with other than one value per sample")
-                loss = tf.reduce_sum(losses * share)
+                loss = tf.reduce_sum(losses * shares[i])
             gradients = tape.gradient(loss, weights)
             moved = [
                 self._update(*each, step, hyperparameters)
                 for each in zip(weights, velocities, gradients, strict=True)
             ]
-            weights = tuple(
-                rule(weight) for (weight, _), rule in zip(moved, constrain, strict=True)
-            )
-            velocities = tuple(velocity for _, velocity in moved)
-            if self.record_epochs:
-                predictions = tf.cond(
-                    i % n_batches == n_batches - 1,
-                    lambda: predictions.write(i // n_batches, self._probabilities(weights, X)),
-                    lambda: predictions,
-                )
-            return i + 1, weights, velocities, step + 1, predictions
+            weights, velocities = zip(*moved, strict=True)
+            weights = tuple(rule(each) for rule, each in zip(constrain, weights, strict=True))
+            return i + 1, weights, velocities, step + 1
 
-        n_steps = tf.shape(order)[0]
-        n_epochs = n_steps // n_batches if self.record_epochs else 0
-        _, weights, velocities, step, predictions = tf.while_loop(
-            lambda i, *_: i < n_steps,
-            take_step,
-            (0, tuple(weights), tuple(velocities), step, tf.TensorArray(self.dtype, n_epochs)),
-        )
-        recorded = predictions.stack() if self.record_epochs else tf.zeros(0)
-        return list(weights), list(velocities), step, recorded
+        state, n_steps = (0, tuple(weights), tuple(velocities), step), tf.shape(orders)[0]
+        _, weights, velocities, step = tf.while_loop(lambda i, *_: i < n_steps, take_step, state)
+        return list(weights), list(velocities), step
 
-    def _outputs(self, weights, X, rates=None, masks=None, step=None):
-        """Compute the outputs of every copy, with dropout if rates are given."""
-        weights, n_dropouts, outputs = iter(weights), 0, X
+    def _outputs(self, weights, X, hyperparameters=None, masks=()):
+        """Compute the outputs of every copy, with dropout if masks are given."""
+        weights, masks, outputs = iter(weights), enumerate(masks), X
         for layer in self._layers:
             if isinstance(layer, layers.Dense):
                 outputs = tf.matmul(outputs, next(weights))
                 if layer.use_bias:
-                    outputs = outputs + next(weights)[:, tf.newaxis]
+                    outputs = _add_bias(outputs, next(weights))
                 outputs = layer.activation(outputs)
             elif not isinstance(layer, layers.Dropout):
                 outputs = layer(outputs)
-            elif rates is not None:
-                seed = tf.stack([masks[n_dropouts], tf.cast(step, tf.int32)])
-                outputs = dropout(outputs, rates[:, n_dropouts], seed)
-                n_dropouts += 1
+            elif hyperparameters:
+                i, kept = next(masks)
+                outputs = dropout(outputs, kept, hyperparameters[f"dropout_{i}"])
         return outputs
 
-    def _probabilities(self, weights, X):
-        return self._outputs(weights, X)[..., 0]
+    def _sum_of_passes(self, weights, per_copy, X, masks, total):
+        hyperparameters = self.hyperparameters | per_copy
 
-    def _mean_of_passes(self, weights, hyperparameters, masks, X, n_passes):
         def one_more(i, total):
-            outputs = self._outputs(weights, X, hyperparameters.dropout, masks, i)
+            outputs = self._outputs(weights, X, hyperparameters, [each[:, i] for each in masks])
             return i + 1, total + outputs[..., 0]
 
-        start = (0, tf.zeros(tf.shape(X)[:2], self.dtype))
-        _, total = tf.while_loop(lambda i, *_: i < n_passes, one_more, start)
-        return total / tf.cast(n_passes, self.dtype)
+        n_passes = tf.shape(masks[0])[1]
+        return tf.while_loop(lambda i, _: i < n_passes, one_more, (0, total))[1]
 
-    def _per_copy(self, hyperparameters):
-        """Stack the copies' hyperparameters along a leading axis."""
+    def _prepare(self, hyperparameters, draws):
+        """Stack the varying hyperparameters along an axis of copies; return them, and masks."""
         if hyperparameters is None:
             hyperparameters = [self.hyperparameters] * self.n_copies
-        columns = zip(*hyperparameters, strict=True)
-        return Hyperparameters(*(tf.constant(np.array(each, np.float64)) for each in columns))
-
-    def _mask_seeds(self, generators):
-        """Draw a seed for the masks of each Dropout layer from the generators of all copies."""
-        words = [generator.integers(2**32, size=2) for generator in generators]
-        seeds = np.random.SeedSequence(np.concatenate(words).tolist())
-        n_dropouts = len(self.hyperparameters.dropout)
-        return tf.constant(seeds.generate_state(n_dropouts) % 2**31, tf.int32)
+        values = {name: [each[name] for each in hyperparameters] for name in self._varying}
+        per_copy = {name: tf.constant(each, tf.float64) for name, each in values.items()}
+        numbers = range(len(self._dropout_units))
+        rates = [[each[f"dropout_{i}"] for i in numbers] for each in hyperparameters]
+        return per_copy, draws.masks(np.array(rates))
 
     def _shares(self, n_samples, n_batches):
         """Weight each sample by 1 / (samples of its copy in its batch), padding by 0."""
         position = np.arange(n_batches * self.batch_size).reshape(n_batches, 1, self.batch_size)
         present = position < n_samples[:, np.newaxis]
-        return present / present.sum(axis=-1, keepdims=True)
+        return (present / present.sum(axis=-1, keepdims=True)).astype(self.dtype)
 
 
-def read_hyperparameters(network: keras.Sequential) -> Hyperparameters:
-    """Return a compiled network's hyperparameters: what may differ within a stack."""
+def read_hyperparameters(network: keras.Sequential) -> dict[str, float]:
+    """Return a compiled network's hyperparameters: what may differ within a stack.
+
+    ``dropout_<i>`` is the rate of the i-th Dropout layer with a rate above 0, ``max_norm_<i>``
+    that of the i-th weight with such a constraint. ``learning_rate`` is missing if the optimizer
+    follows a schedule, which the copies of a stack share.
+    """
     stackable = _stackable_layers(network)
+    rates = [layer.rate for layer in stackable if isinstance(layer, layers.Dropout)]
     constrained = [variable.constraint for variable in network.trainable_variables]
-    optimizer = network.optimizer
-    return Hyperparameters(
-        dropout=[layer.rate for layer in stackable if isinstance(layer, layers.Dropout)],
-        max_norm=[each.max_value for each in constrained if _is_max_norm(each)],
-        learning_rate=0.0 if _schedule(optimizer) else optimizer.get_config()["learning_rate"],
-        momentum=float(np.float32(getattr(optimizer, "momentum", 0))),  # rounded as Keras does
-    )
+    norms = [each.max_value for each in constrained if _is_max_norm(each)]
+    found = {f"dropout_{i}": rate for i, rate in enumerate(rates)}
+    found |= {f"max_norm_{i}": norm for i, norm in enumerate(norms)}
+    if not _schedule(network.optimizer):
+        found["learning_rate"] = network.optimizer.get_config()["learning_rate"]
+    momentum = np.float32(getattr(network.optimizer, "momentum", 0))  # rounded as Keras does
+    return found | {"momentum": float(momentum)}
 
 
 def blueprint(network: keras.Sequential) -> str:
@@ -388,21 +402,19 @@ def _configuration(layer):
     return config
 
 
-def dropout(inputs: tf.Tensor, rates: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Set units to 0 at the rate of each copy, and scale the others by 1 / (1 − rate).
+def dropout(inputs: tf.Tensor, kept: tf.Tensor, rate: float | tf.Tensor) -> tf.Tensor:
+    """Set units to 0 that are not kept, and scale the others by 1 / (1 − rate), as Keras does.
 
-    Keras' Dropout has one rate for a whole array; at that rate, the result is the same. Takes
-    (n_copies, n_samples, n_units) inputs, float64 (n_copies,) rates and an int32 (2,) seed.
+    Takes (n_copies, n_samples, n_units) inputs and bools; `rate` is a number or has (n_copies,).
     """
-    random = tf.random.stateless_uniform(tf.shape(inputs), seed, dtype=inputs.dtype)
-    kept = inputs * _broadcast(1 / (1 - rates), inputs)
-    return tf.where(random >= _broadcast(rates, inputs), kept, tf.zeros((), inputs.dtype))
+    return inputs * (tf.cast(kept, inputs.dtype) * _broadcast(1 / (1 - rate), inputs))
 
 
 def _broadcast(values, array):
-    """Shape one value per copy so that it broadcasts over the copies' arrays."""
-    values = tf.cast(values, array.dtype)
-    return tf.reshape(values, [-1] + [1] * (len(array.shape) - 1))
+    """Shape a value for each copy so that it broadcasts over the copies' arrays."""
+    if not tf.is_tensor(values):
+        return tf.constant(values, array.dtype)
+    return tf.reshape(tf.cast(values, array.dtype), [-1] + [1] * (array.shape.rank - 1))
 
 
 def _is_max_norm(constraint):
@@ -442,18 +454,49 @@ def _stackable_layers(network):
     return [layer for layer in network.layers if getattr(layer, "rate", None) != 0]
 
 
-def _stacked_constraint(constraint, max_norms):
-    """Return the constraint for stacked weights; the iterator `max_norms` has each copy's norm."""
-    if constraint is None:
-        return lambda weights: weights
-    config = constraint.get_config()
-    if "axis" in config:  # axes move up by one, behind that of the copies
-        axes = [config["axis"]] if isinstance(config["axis"], int) else config["axis"]
-        config["axis"] = [axis + 1 if axis >= 0 else axis for axis in axes]
-    if not _is_max_norm(constraint):
-        return type(constraint).from_config(config)
-    largest, axis = next(max_norms), config["axis"]
-    return lambda weights: constraints.MaxNorm(_broadcast(largest, weights), axis)(weights)
+@tf.custom_gradient
+def _add_bias(outputs, bias):
+    return outputs + bias[:, tf.newaxis], lambda upstream: (upstream, _sum_rows(upstream))
+
+
+def _sum_rows(array):
+    """Sum a (n_copies, n_rows, n_columns) array over its rows, each copy alike."""
+    n_copies, n_rows, n_columns = array.shape
+    if n_columns == 1 or n_columns % PACKET == 0:
+        return tf.reduce_sum(array, axis=1)
+    # reduce_sum takes several columns at once, in another order where they are of two copies.
+    return tf.matmul(tf.ones((n_copies, 1, n_rows), array.dtype), array)[:, 0]
+
+
+def _norms(weights, axes):
+    squares = tf.square(weights)
+    if axes == [1] and squares.shape.rank == 3:
+        return tf.sqrt(_sum_rows(squares))[:, tf.newaxis]
+    return tf.sqrt(tf.reduce_sum(squares, axes, keepdims=True))
+
+
+def _stacked_constraints(of_weights, hyperparameters):
+    """Return a function for each of the stacked weights that applies its constraint, as Keras."""
+    n_norms, tiny = itertools.count(), keras.config.epsilon()
+
+    def stacked(constraint):
+        if not hasattr(constraint, "axis"):  # None or NonNeg
+            return constraint or (lambda weights: weights)
+        # The axes move up by one, behind that of the copies.
+        axes = [constraint.axis] if isinstance(constraint.axis, int) else constraint.axis
+        axes = [axis + 1 if axis >= 0 else axis for axis in axes]
+        if not _is_max_norm(constraint):
+            return lambda weights: weights / (tiny + _norms(weights, axes))
+        largest = hyperparameters[f"max_norm_{next(n_norms)}"]
+
+        def constrain(weights):
+            norms = _norms(weights, axes)
+            clipped = tf.clip_by_value(norms, 0, _broadcast(largest, norms))
+            return weights * (clipped / (tiny + norms))
+
+        return constrain
+
+    return [stacked(constraint) for constraint in of_weights]
 
 
 def _initializer(layer, weight):
@@ -507,24 +550,11 @@ def _update_rule(optimizer):
         if schedule:
             rate = tf.cast(schedule(step), weight.dtype)
         else:
-            rate = _broadcast(hyperparameters.learning_rate, weight)
-        momentum = _broadcast(hyperparameters.momentum, weight)
+            rate = _broadcast(hyperparameters["learning_rate"], weight)
+        momentum = _broadcast(hyperparameters["momentum"], weight)
         change = velocity = momentum * velocity - rate * gradient
         if optimizer.nesterov:
             change = momentum * velocity - rate * gradient
         return weight + change, velocity
 
     return update
-
-
-def _orders(n_samples, generators, epochs, width):
-    """Shuffle each copy's sample numbers for each epoch: (epochs, n_copies, width), 0-padded.
-
-    The epochs are drawn one after another from a copy's generator, so that the order does
-    not depend on how many are drawn at once.
-    """
-    orders = np.zeros((epochs, len(n_samples), width), np.int32)
-    for copy, (number, generator) in enumerate(zip(n_samples, generators, strict=True)):
-        numbers = np.tile(np.arange(number, dtype=np.int32), (epochs, 1))
-        orders[:, copy, :number] = generator.permuted(numbers, axis=1)
-    return orders

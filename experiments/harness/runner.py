@@ -20,7 +20,8 @@ from experiments.harness import cli, store
 from experiments.harness.cluster import dask_cluster
 from experiments.harness.dataset import read_dataset
 from experiments.harness.errors import InputError
-from experiments.harness.files import check_folder, locked
+from experiments.harness.files import check_folder
+from experiments.harness.growing import grow, unfinished
 from experiments.harness.progress import progress_bar
 from experiments.harness.provenance import provenance
 from experiments.harness.settings import recorded
@@ -52,6 +53,11 @@ class Run:
         X, y, seed = self.data.X, self.data.y, self.options.seed
         return foldstack.repeated_splits(X, y, n_splits=folds, n_repeats=repeats, seed=seed)
 
+    @functools.cached_property
+    def seeds(self) -> list[int]:
+        """The seed of each split's network."""
+        return foldstack.network_seeds(self.options.seed, len(self.splits))
+
     def pipeline(self, settings: Mapping[str, object] = {}, **options):
         """Return the unfitted pipeline of the network with these settings."""
         options = {"epochs": self.options.epochs, "random_state": self.options.seed} | options
@@ -79,43 +85,26 @@ class Run:
         with worker_processes(options["n_jobs"]):
             return cross_validate(pipeline, self.data.X, self.data.y, **options)
 
-    def sweep(self, settings: Sequence[Mapping[str, object]]) -> pd.DataFrame:
-        """Cross-validate many settings on the same splits; save each as soon as it is done.
-
-        Settings that are already in ``<command>-folds.csv`` are kept if the dataset, options,
-        versions and commit are the same.
-        """
-        name = f"{self.command}-folds"
-        metadata = self.metadata(settings=[dict(setting) for setting in settings])
-        with locked(self.results):
-            parts = self._finished_settings(name, metadata)
-        todo = {number: self._size(settings[number]) for number in range(len(parts), len(settings))}
-        with self.training(sum(todo.values()) * len(self.splits)) as progress:
-            for number, size in todo.items():
-                scores = self.cross_validate(
-                    self.pipeline(settings[number]),
-                    progress=lambda networks, size=size: progress(size * networks),
-                )
-                parts.append(self.per_fold_frame(scores, setting=number, collapsed=True))
-                store.write_tables(self.results, {name: pd.concat(parts)}, metadata)
-        return pd.concat(parts, ignore_index=True)
-
-    def fold_columns(self) -> dict:
-        """Return the columns that identify and describe the splits."""
+    def fold_columns(self, repeats: Sequence[int] | None = None) -> dict:
+        """Return the columns that identify and describe the splits, of all repeats or some."""
         number = np.arange(len(self.splits))
+        if repeats is not None:
+            number = number[np.isin(number // self.options.folds + 1, repeats)]
         return {
             "repeat": number // self.options.folds + 1,
             "fold": number % self.options.folds + 1,
-            "n_train": [len(train) for train, _ in self.splits],
-            "n_test": [len(test) for _, test in self.splits],
+            "n_train": [len(self.splits[i][0]) for i in number],
+            "n_test": [len(self.splits[i][1]) for i in number],
         }
 
-    def per_fold_frame(self, scores: Mapping, collapsed=False, **setting) -> pd.DataFrame:
+    def per_fold_frame(
+        self, scores: Mapping, repeats: Sequence[int] | None = None, collapsed=False, **setting
+    ) -> pd.DataFrame:
         """Return scores as a per-fold table, whose first columns are those of `setting`."""
         columns = {name: scores[key] for name, key in store.SCORES.items()}
         if collapsed:
             columns["collapsed"] = scores["collapsed"].astype(int)
-        return pd.DataFrame(setting | self.fold_columns() | columns)
+        return pd.DataFrame(setting | self.fold_columns(repeats) | columns)
 
     def metadata(self, **more: object) -> dict:
         """Describe what produces a table: options, dataset, splits, versions, commit."""
@@ -129,21 +118,14 @@ class Run:
         """Write tables with their metadata, and other files beside them, all or none."""
         return store.write_tables(self.results, frames, self.metadata(**more), files)
 
-    def _finished_settings(self, name, metadata):
-        """Read the settings of an earlier, interrupted run, if everything else is the same."""
-        if not all((self.results / f"{name}.{suffix}").exists() for suffix in ("csv", "json")):
-            return []
-        before = store.read_metadata(self.results, name)
-        del before[store.CHECKSUM]
-        if before != store.json_round_trip(metadata):
-            return []
-        return [rows for _, rows in store.read_table(self.results, name).groupby("setting")]
-
-    def _size(self, settings):
+    def size(self, settings: Mapping[str, object]) -> int:
         """Estimate a network's relative training time: its weights, plus a constant part."""
         meta = {"n_features_in_": self.data.X.shape[1], "X_shape_": (1,)}
         network = foldstack.build_network(meta, {"epochs": 1, "batch_size": 1}, **settings)
         return network.count_params() + 10_000
+
+
+CURVE_KEYS = ["repeat", "fold", *store.SCORES]  # a curve ends in the scores of its network
 
 
 def script(
@@ -179,33 +161,59 @@ def check_arm(this: Run) -> None:
 
 def cross_validate_arm(this: Run, settings: Mapping[str, object]) -> None:
     """Cross-validate an arm, write its table and learning curves, print the result."""
-    options, seconds = this.options, this.seconds
-    pipeline = this.pipeline(settings)
-    more = {"return_curves": True} if options.curves else {}
-    with this.training(len(this.splits)) as progress:
-        scores = this.cross_validate(pipeline, engine=options.engine, progress=progress, **more)
-    raise_if_diverged(scores)
+    name, options, seconds = this.command, this.options, this.seconds
+    metadata = this.metadata(settings=dict(settings), batch_size=this.pipeline()[-1].batch_size)
+    curves = _earlier_curves(this) if options.curves else None
+    inside = {"building": 0.0, "scoring": 0.0}
+
+    def tabulate(_, scores, repeats):
+        nonlocal curves
+        raise_if_diverged(scores)
+        folds = this.per_fold_frame(scores, repeats, experiment=name, collapsed=True)
+        if options.curves:
+            curves = pd.concat([curves, _curve_table(folds, scores["curves"])])
+        if options.engine == "stacked":
+            inside["building"] += scores["build_time"].sum()
+            inside["scoring"] += scores["score_time"].sum() / options.jobs
+        return folds
+
+    def with_curves(folds):
+        """Select the rows whose learning curves are there, and end in the same scores."""
+        if curves is None:
+            return folds[:0]
+        last = curves[curves["epoch"] == options.epochs]
+        return folds[folds.set_index(CURVE_KEYS).index.isin(last.set_index(CURVE_KEYS).index)]
+
+    more = {"kept": with_curves, "return_curves": True, "at_once": np.inf} if options.curves else {}
+    folds = grow(this, name, "experiment", {name: settings}, tabulate, metadata, **more)
     this.lap("training")
     if options.engine == "stacked":
-        seconds["building"] = scores["build_time"].sum()
-        seconds["scoring"] = scores["score_time"].sum() / options.jobs
-        seconds["training"] -= seconds["building"] + seconds["scoring"]
-
-    folds = this.per_fold_frame(scores, experiment=this.command, collapsed=True)
-    metadata = this.metadata(
-        settings=dict(settings),
-        batch_size=pipeline[-1].batch_size,
-        jobs=options.jobs,
-        seconds={phase: round(duration, 2) for phase, duration in seconds.items()},
-    )
-    curves = _curve_table(folds, scores["curves"]) if options.curves else None
-    path = store.write_arm(this.results, folds, metadata, curves)
+        seconds |= inside
+        seconds["training"] -= sum(inside.values())
+    if options.curves:
+        curves = curves.drop_duplicates(["repeat", "fold", "epoch"], keep="last")
+        curves = curves[curves["repeat"].isin(folds["repeat"])]
+        curves = curves.sort_values(["repeat", "fold", "epoch"])
+    rounded = {phase: round(duration, 2) for phase, duration in seconds.items()}
+    metadata |= {"jobs": options.jobs, "seconds": rounded}
+    path = store.write_arm(this.results, folds, metadata, curves, unfinished(name))
     _print_result(folds, store.read_published(this.data.sha256))
     print(f"  written:   {path}")
     if options.verbose:
         this.lap("writing")
         phases = (f"{phase} {duration:.2f}" for phase, duration in seconds.items())
         print(f"  seconds:   {', '.join(phases)}")
+
+
+def _earlier_curves(this):
+    """Read the whole learning curves of an earlier run; None if there are none."""
+    path, columns = this.results / f"{this.command}-curves.csv", [*CURVE_KEYS, "epoch"]
+    with contextlib.suppress(OSError, ValueError):
+        curves = pd.read_csv(path)
+        if set(columns) <= set(curves) and curves["epoch"].max() == this.options.epochs:
+            whole = curves.groupby(["repeat", "fold"])["epoch"].transform("nunique")
+            return curves[whole == this.options.epochs]
+    return None
 
 
 def raise_if_diverged(scores: Mapping) -> None:

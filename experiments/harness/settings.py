@@ -128,6 +128,7 @@ _OPTIONS = (
     Option("candidates", _whole(1), "number of candidates drawn from the space", 30, True),
     Option("space", _FILE, "TOML file of the search space (default: the built-in one)"),
     Option("model", _FILE, "model saved by make tune", Path("results/tuned.keras")),
+    Option("before", _FOLDER, "another checkout of the project, to be timed in turn with this one"),
     Option("part", _choice("engines", "search", "all"), "engines, search or all", "all"),
     Option("only", _names(*REPEATABLE), "commands to run again", list(REPEATABLE)),
 )
@@ -148,7 +149,7 @@ _COMMANDS = (
     Command("all", (*_SPLITS, "scheduler", "verbose"), {"repeats": 30}),
     Command("validate", (*_SPLITS, "part"), {"repeats": 5}, "engine_check"),
     Command("verify", ("jobs", "data", "results", "scheduler", "only")),
-    Command("benchmark", ("epochs", "seed", "data", "results")),
+    Command("benchmark", ("epochs", "seed", "data", "results", "before")),
 )
 COMMANDS = {command.name: command for command in _COMMANDS}
 

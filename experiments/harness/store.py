@@ -33,9 +33,13 @@ def exists(folder: Path, name: str) -> bool:
     return (folder / f"{name}.csv").exists()
 
 
-def read_table(folder: Path, name: str) -> pd.DataFrame:
-    """Read a table; raise `InputError` if it does not fit its schema or its metadata."""
-    path, table = folder / f"{name}.csv", TABLES[name]
+def read_table(folder: Path, name: str, kind: str | None = None) -> pd.DataFrame:
+    """Read a table, of another's `kind` perhaps.
+
+    Raise `InputError` if it does not fit its schema or its metadata.
+    """
+    kind = kind or name
+    path, table = folder / f"{name}.csv", TABLES[kind]
     try:
         content = path.read_bytes()
         frame = pd.read_csv(io.BytesIO(content))
@@ -44,22 +48,22 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
                 raise ValueError(f"it has no column {column!r}")
         if frame.empty:
             raise ValueError("it has no rows")
-        _check_scores(name, frame)
+        _check_scores(kind, frame)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {_reason(error)}; {REMEDY}") from error
-    if read_metadata(folder, name)[CHECKSUM] != _sha256(content):
+    if read_metadata(folder, name, kind)[CHECKSUM] != _sha256(content):
         raise InputError(f"{path} is not the table that {name}.json describes; {REMEDY}")
     return frame
 
 
-def read_metadata(folder: Path, name: str) -> dict:
+def read_metadata(folder: Path, name: str, kind: str | None = None) -> dict:
     """Read what produced a table; raise `InputError` if it is missing or broken."""
     path = folder / f"{name}.json"
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(metadata, dict) or CHECKSUM not in metadata:
             raise ValueError("it is not the metadata of a table")
-        _check_metadata(name, metadata)
+        _check_metadata(kind or name, metadata)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read {path}: {_reason(error)}; {REMEDY}") from error
     return metadata
@@ -108,6 +112,11 @@ def check_comparison_current(folder: Path) -> None:
             raise InputError(f"{computed}; {remedy}")
 
 
+def write_part(folder: Path, name: str, kind: str, frame: pd.DataFrame, metadata: dict) -> None:
+    """Write a table under another name than that of its kind."""
+    write_together(folder, _with_metadata(name, frame, metadata, kind))
+
+
 def write_tables(
     folder: Path, frames: Mapping[str, pd.DataFrame], metadata: dict, files: Mapping | None = None
 ) -> Path:
@@ -122,8 +131,11 @@ def write_tables(
     return folder / f"{name}.csv"
 
 
-def write_arm(folder: Path, folds: pd.DataFrame, metadata: dict, curves=None) -> Path:
-    """Write an arm's table and learning curves, and update the summaries of its dataset."""
+def write_arm(folder: Path, folds: pd.DataFrame, metadata: dict, curves=None, files=()) -> Path:
+    """Write an arm's table and learning curves, and update the summaries of its dataset.
+
+    `files` are removed.
+    """
     name = folds["experiment"].iloc[0]
     with locked(folder):
         arms = {
@@ -135,7 +147,7 @@ def write_arm(folder: Path, folds: pd.DataFrame, metadata: dict, curves=None) ->
         summary = _summarise_arms(arms, read_published(metadata["data"]["sha256"]))
         contents = _with_metadata(name, folds[list(TABLES[name].columns)], metadata)
         contents |= _with_metadata("summary", summary, {"data": metadata["data"], "of": list(arms)})
-        contents |= _curve_files(folder, name, curves, arms)
+        contents |= _curve_files(folder, name, curves, arms) | dict.fromkeys(files)
         write_together(folder, contents)
     return folder / f"{name}.csv"
 
@@ -185,9 +197,9 @@ def _check_metadata(name, metadata):
         raise ValueError("it does not identify its dataset")
 
 
-def _check_scores(name, frame):
+def _check_scores(kind, frame):
     """Raise ValueError for accuracies outside [0, 1] and losses that are not finite."""
-    limits = {"accuracy": 1} if TABLES[name].may_diverge else {"accuracy": 1, "log_loss": LARGEST}
+    limits = {"accuracy": 1} if TABLES[kind].may_diverge else {"accuracy": 1, "log_loss": LARGEST}
     for ending, limit in limits.items():
         for column in frame.filter(regex=f"{ending}$"):
             wrong = ~pd.to_numeric(frame[column], errors="coerce").between(0, limit)
@@ -215,8 +227,8 @@ def _read_curves(folder):
     return [read_table(folder, "curves")] if exists(folder, "curves") else []
 
 
-def _with_metadata(name, frame, metadata):
-    table = _csv(name, frame)
+def _with_metadata(name, frame, metadata, kind=None):
+    table = _csv(kind or name, frame)
     metadata = metadata | {CHECKSUM: _sha256(table.encode())}
     return {f"{name}.csv": table, f"{name}.json": json.dumps(metadata, indent=2) + "\n"}
 

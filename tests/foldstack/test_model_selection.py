@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from experiments.foldstack import cross_validate, cross_validate_sequentially
+from experiments.foldstack import cross_validate, cross_validate_sequentially, repeated_splits
 from experiments.foldstack.engine import Task, _plan, fit_and_score, network_seeds
 from experiments.foldstack.metrics import measure
 from experiments.foldstack.network import build_pipeline, keras
@@ -94,24 +94,48 @@ def test_splits_with_different_numbers_of_batches_train_as_they_would_alone(sona
     for i, task in enumerate(tasks):
         alone = fit_and_score([task], sonar.X, sonar.y)[0]
         for key in SCORES:
-            assert together[i][key] == pytest.approx(alone[key], abs=1e-5)
+            assert together[i][key] == alone[key]
 
 
 @pytest.mark.parametrize(
-    ("number", "entries", "copies"),
+    ("number", "batch_size", "n_bytes", "n_jobs", "copies"),
     [
-        (1, 1, [1]),
-        (2, 1, [1, 1]),
-        (100, 208 * 60, [50, 50]),
-        (101, 208 * 60, [26] * 4),
-        (10, 100_000 * 60, [5, 5]),
-        (3, 10**9, [1, 1, 1]),
+        (1, 16, 1, 2, [2]),  # a single network rounds otherwise
+        (10, 16, 1, 2, [5, 5]),
+        (100, 16, 1, 2, [50, 50]),
+        (100, 16, 1, 16, [7] * 15),  # a 16th would not make it faster
+        (500, 16, 1, 2, [63] * 8),
+        (10, 10, 1, 2, [8, 8]),  # 80 numbers are five whole packets
+        (10, 7, 1, 2, [16]),
+        (10, 16, 2**26, 2, [3] * 4),  # the data of 4 networks is as large as may be
+        (2, 16, 2**26, 1, [2]),
+        (2, 10, 2**26, 2, [4]),  # of one size, whatever the number
+        (3, 16, 10**9, 2, [1, 1, 1]),
     ],
 )
-def test_stacks_have_one_bounded_size_and_are_even_in_number(number, entries, copies):
-    plan = _plan(list(range(number)), entries)
+def test_stacks_keep_all_cores_busy_and_round_alike(number, batch_size, n_bytes, n_jobs, copies):
+    plan = _plan(list(range(number)), batch_size, n_bytes, n_jobs)
     assert [len(numbers) for numbers in plan] == copies
     assert sorted({n for numbers in plan for n in numbers}) == list(range(number))
+
+
+@pytest.mark.parametrize("batch_size", [16, 10])
+def test_neither_the_number_of_networks_nor_of_jobs_changes_a_bit(sonar, batch_size):
+    pipeline = build_pipeline(
+        epochs=4, batch_size=batch_size, visible_dropout=0.3, hidden_dropout=0.2, max_norm=1
+    )
+    pipeline.set_params(mlp__random_state=7)
+
+    def scores(n_repeats, n_jobs, **options):
+        cv = repeated_splits(sonar.X, sonar.y, n_splits=5, n_repeats=n_repeats, seed=7)
+        return cross_validate(pipeline, sonar.X, sonar.y, cv=cv, n_jobs=n_jobs, **options)
+
+    keys = ("test_score", "test_log_loss", "train_log_loss", "dropout_log_loss")
+    expected = scores(4, 2, dropout_passes=3)
+    for n_repeats, n_jobs in ((1, 1), (2, 8), (3, 1)):
+        got = scores(n_repeats, n_jobs, dropout_passes=3, return_curves=True)
+        for key in keys:
+            assert np.array_equal(got[key], expected[key][: len(got[key])])
 
 
 def test_curves_end_at_the_scores(sonar, splits):

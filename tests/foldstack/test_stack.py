@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.foldstack import stack as stack_module
+from experiments.foldstack.draws import Draws
 from experiments.foldstack.network import build_network
 from experiments.foldstack.stack import Stack, Unstackable, blueprint, dropout, keras, tf
 
@@ -32,8 +33,8 @@ def everything_else():
     )
 
 
-def generators(number, seed=0):
-    return [np.random.default_rng([seed, i]) for i in range(number)]
+def draws(copies, seed=0):
+    return Draws([[seed, i] for i in (range(copies) if isinstance(copies, int) else copies)])
 
 
 def random_data(rows, features=60):
@@ -66,7 +67,7 @@ def out(**options):
 
 
 def trained(stack, X, y, rows, epochs, seed=0):
-    drawn = generators(len(rows), seed)
+    drawn = draws(len(rows), seed)
     return stack.train(stack.initial_weights(drawn), X, y, rows, drawn, epochs=epochs)
 
 
@@ -95,13 +96,11 @@ def test_each_copy_trains_as_keras_fit_does(sonar, name, epochs, tolerance):
     X, y = sonar.X[orders], (sonar.y == "R")[orders]
     X = (X - X.mean(axis=1, keepdims=True)) / X.std(axis=1, keepdims=True)
     stack = Stack(BUILDERS[name](), 3, batch_size=16)
-    drawn = generators(3)
+    drawn = draws(3)
     start = stack.initial_weights(drawn)
-
     twins = copy.deepcopy(drawn)
-    stack._mask_seeds(twins)
-    orders = stack_module._orders(np.array(rows), twins, epochs, 192)
-
+    twins.masks(np.zeros((3, 0)))
+    orders = twins.orders(np.array(rows), epochs, 192)
     weights = stack.train(start, X, y, rows, drawn, epochs=epochs)
     for i, number in enumerate(rows):
         alone = BUILDERS[name]()
@@ -114,19 +113,6 @@ def test_each_copy_trains_as_keras_fit_does(sonar, name, epochs, tolerance):
             assert np.abs(expected - before[i]).max() > 1e-3
 
 
-def test_an_epoch_visits_every_sample_once():
-    rows = np.array([37, 40])
-    orders = stack_module._orders(rows, generators(2), epochs=3, width=48)
-    for i, number in enumerate(rows):
-        for order in orders[:, i]:
-            assert sorted(order[:number]) == list(range(number))
-            assert not order[number:].any()
-    assert not np.array_equal(orders[0], orders[1])
-    at_once = generators(2)
-    parts = [stack_module._orders(rows, at_once, epochs=n, width=48) for n in (1, 2)]
-    assert np.array_equal(np.concatenate(parts), orders)
-
-
 def test_copies_with_different_hyperparameters_train_as_keras_fit_does(sonar):
     """Max-norms, learning rates and momenta are read from three different networks."""
     names = ("max_norm", "learning_rate", "momentum")
@@ -134,10 +120,12 @@ def test_copies_with_different_hyperparameters_train_as_keras_fit_does(sonar):
     networks = [build_network(META, **dict(zip(names, each, strict=True))) for each in values]
     assert len({blueprint(network) for network in networks}) == 1
     X, y = np.stack([sonar.X] * 3), np.stack([sonar.y == "R"] * 3)
-    stack = Stack(networks[1], 3, batch_size=208)  # one batch: no order to differ in
-    start = stack.initial_weights(generators(3))
-    options = {"hyperparameters": list(map(stack_module.read_hyperparameters, networks))}
-    weights = stack.train(start, X, y, [208] * 3, generators(3), epochs=20, **options)
+    of_each = list(map(stack_module.read_hyperparameters, networks))
+    assert of_each[0]["max_norm_1"] == 0.5
+    options = {"batch_size": 208, "varying": of_each[0]}  # one batch: no order to differ in
+    stack = Stack(networks[1], 3, **options)
+    start = stack.initial_weights(draws(3))
+    weights = stack.train(start, X, y, [208] * 3, draws(3), epochs=20, hyperparameters=of_each)
     for i, network in enumerate(networks):
         network.set_weights([stacked[i] for stacked in start])
         network.fit(X[i], y[i], batch_size=208, epochs=20, shuffle=False, verbose=0)
@@ -149,13 +137,14 @@ def test_each_copy_has_its_own_dropout_rate():
     X, _ = random_data([400] * 3)
     rates = [(0.001, 0.001), (0.5, 0.001), (0.001, 0.9)]
     networks = [build_network(META, visible_dropout=v, hidden_dropout=h) for v, h in rates]
-    stack = Stack(networks[0], 3, batch_size=16)
-    weights = stack.initial_weights(generators(3))
     of_each = [stack_module.read_hyperparameters(network) for network in networks]
-    assert [each.dropout for each in of_each] == [[v, h, h] for v, h in rates]
+    names = [f"dropout_{i}" for i in range(3)]
+    assert [[each[name] for name in names] for each in of_each] == [[v, h, h] for v, h in rates]
+    stack = Stack(networks[0], 3, batch_size=16, varying=names)
+    weights = stack.initial_weights(draws(3))
 
     def moved(hyperparameters):
-        mean = stack.predict_with_dropout(weights, X, generators(3), 1, hyperparameters)
+        mean = stack.predict_with_dropout(weights, X, draws(3), 1, hyperparameters)
         return np.abs(mean - stack.predict(weights, X)).mean(axis=1)
 
     one, half, most = moved(of_each)
@@ -208,33 +197,103 @@ def test_max_norm_constrains_the_hidden_kernels_of_each_copy_only():
     assert held[2].max() > 0.9
 
 
-def test_dropout_masks_differ_between_copies_and_have_their_rates():
-    rates = [0.3, 0.3, 0.3, 0.8]
-    ones, rate_of_each = tf.ones((4, 500, 60)), tf.constant(rates, tf.float64)
-    first, second = (np.array(dropout(ones, rate_of_each, tf.constant([5, i]))) for i in (0, 1))
-    for one, rate in zip(first, rates, strict=True):
-        assert (one == 0).mean() == pytest.approx(rate, abs=0.01)
-        assert np.unique(one).tolist() == pytest.approx([0, 1 / (1 - rate)])
-    for other in (first[1], first[2], second[0]):
-        agreement = ((first[0] == 0) == (other == 0)).mean()
-        assert agreement == pytest.approx(0.3**2 + 0.7**2, abs=0.01)  # that of chance
-
-
 @pytest.mark.parametrize("rate", [0.1, 0.2, 0.3, 0.7])
-def test_dropout_at_one_rate_equals_keras_dropout(rate):
-    """To the bit: Keras draws the mask of a seed that it has not drawn from yet."""
+def test_dropout_equals_keras_dropout_with_the_same_mask(rate):
     layer = keras.layers.Dropout(rate, seed=7)
     X, _ = random_data([50, 50, 50])
-    expected = layer(X, training=True)
-    ours = dropout(tf.constant(X), tf.constant([rate] * 3, tf.float64), tf.constant([7, 0]))
-    assert np.array_equal(ours, expected)
+    expected = layer(X, training=True).numpy()
+    kept = expected != 0
+    for rates in (rate, tf.constant([rate] * 3, tf.float64)):
+        assert np.array_equal(dropout(tf.constant(X), kept, rates), expected)
+
+
+def test_training_with_dropout_is_keras_training_with_the_same_masks(sonar):
+    """Keras' loss, gradients and optimizer; the masks and orders of the stack."""
+    set_precision("float64")
+    try:
+        settings = HIDDEN | {"visible_dropout": 0.3, "max_norm": 1}
+        network = build_network(META, **settings)
+        stack, rows = Stack(network, 2, batch_size=16), np.array([187, 188])
+        X, y = np.stack([sonar.X] * 2), np.stack([sonar.y == "R"] * 2).astype(float)
+        drawn = draws(2)
+        start = stack.initial_weights(drawn)
+        twins = copy.deepcopy(drawn)
+        trained = stack.train(start, X, y, rows, drawn, epochs=5)
+        masks = twins.masks(np.array([[0.3, 0.2, 0.2]] * 2))
+        masks = masks.draw(5 * 12, [(16, units) for units in (60, 60, 30)])
+        orders = twins.orders(rows, 5, 192).reshape(5, 2, 12, 16)
+        for i, n_samples in enumerate(rows):
+            network.set_weights([stacked[i] for stacked in start])
+            network.optimizer = SGD(0.1, momentum=0.9)
+            for step in range(5 * 12):
+                epoch, batch = divmod(step, 12)
+                order = orders[epoch, i, batch][: min(16, n_samples - 16 * batch)]
+                kept = iter(each[i, step, : len(order)] for each in masks)
+                with tf.GradientTape() as tape:
+                    outputs = tf.constant(X[i][order])
+                    for layer in network.layers:
+                        if isinstance(layer, L.Dropout):
+                            outputs = outputs * next(kept) / (1 - layer.rate)
+                        else:
+                            outputs = layer(outputs)
+                    loss = keras.losses.binary_crossentropy(y[i][order, None], outputs)
+                    loss = tf.reduce_mean(loss)
+                weights = network.trainable_variables
+                network.optimizer.apply(tape.gradient(loss, [w.value for w in weights]), weights)
+            for stacked, expected in zip(trained, network.get_weights(), strict=True):
+                np.testing.assert_allclose(stacked[i], expected, atol=1e-8)
+    finally:
+        set_precision("float32")
+
+
+def test_dropout_moves_outputs_as_keras_dropout_does():
+    """Mean and standard deviation over many passes of one network, unit by unit."""
+    network = build_network(META, visible_dropout=0.3, hidden_dropout=0.5)
+    stack, X = Stack(network, 2, batch_size=16), random_data([16] * 2)[0]
+    weights = stack.initial_weights(draws(2))
+    network.set_weights([stacked[0] for stacked in weights])
+    many = np.repeat(X[0], 2000, axis=0)
+    theirs = network(many, training=True).numpy().reshape(16, 2000)
+    ours = stack.predict_with_dropout(weights, np.stack([many] * 2), draws(2), 1)
+    ours = ours[0].reshape(16, 2000)
+    error = np.sqrt((ours.var(axis=1) + theirs.var(axis=1)) / 2000)
+    assert (np.abs(ours.mean(axis=1) - theirs.mean(axis=1)) < 4 * error).all()
+    np.testing.assert_allclose(ours.std(axis=1), theirs.std(axis=1), rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("units", "batch_size", "sizes"),
+    [((60, 30), 16, (2, 5, 11)), ((7,), 10, (8, 16)), ((33, 9), 64, (2, 3)), ((5,), 7, (16,))],
+)
+@pytest.mark.parametrize("settings", [{}, HIDDEN | {"visible_dropout": 0.3, "max_norm": 1}])
+def test_a_copy_is_the_same_to_the_last_bit_in_every_stack(units, batch_size, sizes, settings):
+    total = 24
+    X, y = random_data([96] * total, features=9)
+    rows = np.full(total, 90)
+    network = build_network({"n_features_in_": 9}, hidden_units=units, **settings)
+    names = stack_module.read_hyperparameters(network)
+
+    def results(copies, **options):
+        stack = Stack(network, len(copies), batch_size, **options)
+        drawn = draws(copies)
+        start = stack.initial_weights(drawn)
+        weights = stack.train(start, X[copies], y[copies], rows[copies], drawn, epochs=6)
+        averaged = stack.predict_with_dropout(weights, X[copies], drawn, 3)
+        return [*(each.numpy() for each in weights), stack.predict(weights, X[copies]), averaged]
+
+    expected = results(np.arange(total))
+    for size in sizes:
+        copies = np.random.default_rng(size).permutation(total)[:size]
+        for options in ({}, {"varying": names}, {"record_epochs": True}):
+            for got, of_all in zip(results(copies, **options), expected, strict=True):
+                assert np.array_equal(got, of_all[copies])
 
 
 def test_dropout_masks_follow_the_seeds():
     X, y = random_data([40])
     stack = Stack(build_network(META, **HIDDEN), 1, batch_size=16)
-    start = stack.initial_weights(generators(1))
-    drawn = [generators(1, seed) for seed in (1, 1, 2)]
+    start = stack.initial_weights(draws(1))
+    drawn = [draws(1, seed) for seed in (1, 1, 2)]
     trained = [stack.train(start, X, y, [40], seeds, epochs=2)[0].numpy() for seeds in drawn]
     first, again, other = trained
     assert np.array_equal(first, again)
@@ -243,7 +302,7 @@ def test_dropout_masks_follow_the_seeds():
 
 def test_initial_weights_are_drawn_at_the_shape_of_one_copy():
     stack = Stack(build_network(META), 20, batch_size=16)
-    weights = stack.initial_weights(generators(20))
+    weights = stack.initial_weights(draws(20))
     for kernel, (inputs, units) in zip(weights[::2], [(60, 60), (60, 30), (30, 1)], strict=True):
         limit = np.sqrt(6 / (inputs + units))  # glorot_uniform
         assert 0.95 * limit < np.abs(kernel).max() <= limit
@@ -255,17 +314,17 @@ def test_predictions_equal_those_of_each_network_and_do_not_depend_on_the_parts(
     X, _ = random_data([50, 50])
     network = build_network(META, visible_dropout=0.2)
     stack = Stack(network, 2, batch_size=16)
-    weights = stack.initial_weights(generators(2))
+    weights = stack.initial_weights(draws(2))
 
     def predictions():
-        dropping = stack.predict_with_dropout(weights, X, generators(2), n_passes=1000)
+        dropping = stack.predict_with_dropout(weights, X, draws(2), n_passes=1000)
         return stack.predict(weights, X), dropping
 
     whole, dropping = predictions()
     for i in range(2):
         network.set_weights([stacked[i] for stacked in weights])
         np.testing.assert_allclose(whole[i], network.predict(X[i], verbose=0)[:, 0], atol=1e-6)
-    monkeypatch.setattr(stack_module, "PREDICT_ENTRIES", 7 * 2 * 60)
+    monkeypatch.setattr(stack_module, "PREDICT_ENTRIES", 16 * 60)
     parts, dropping_parts = predictions()
     np.testing.assert_allclose(parts, whole, atol=1e-6)
     assert not np.array_equal(dropping, dropping_parts)  # different masks

@@ -8,7 +8,7 @@ import pytest
 
 from experiments import arms
 from experiments.harness.schema import ARMS, TABLES
-from experiments.harness.timing import time_process
+from experiments.harness.timing import Way, time_ways
 from tests.commands import arguments, run, run_and_fail
 from tests.conftest import contents, run_python
 
@@ -100,6 +100,7 @@ def test_user_errors_are_reported_before_tensorflow_is_imported(tmp_path, option
 
 
 def test_the_benchmark_reads_the_times_that_an_arm_prints():
-    row = time_process("stacked", 4, 1, ["experiments.baseline", *arguments("baseline")])
+    way = Way("stacked", "experiments.baseline", 1, 4, arguments("baseline"))
+    (row,) = time_ways([way])
     assert 0 < row["training_seconds"] < row["process_seconds"]
     assert row["peak_memory_mib"] > 100

@@ -1,6 +1,4 @@
-"""The tips resume where they stopped; dropout behaves as Keras' and the tutorial's."""
-
-import json
+"""The settings of the tips; dropout behaves as Keras' and the tutorial's."""
 
 import numpy as np
 import pandas as pd
@@ -10,70 +8,7 @@ from experiments import tip_settings, tips
 from experiments.arms import CONTROL, HIDDEN
 from experiments.foldstack.network import build_network
 from experiments.harness.layer_modes import tutorial_outputs
-from experiments.harness.runner import Run
 from tests.commands import run
-from tests.conftest import contents
-
-
-@pytest.fixture
-def three_settings(monkeypatch):
-    """Three settings, one of them part of two tips."""
-    rows = [
-        ({"place": "inputs", "rate": r}, tip_settings.with_dropout("inputs", r))
-        for r in (0, 0.2, 0.9)
-    ]
-    monkeypatch.setattr(tips, "TIPS", {1: rows, 3: rows[:1]})
-    pairs = [(tip_settings.with_dropout("inputs", 0.2), CONTROL), (rows[2][1], CONTROL)]
-    monkeypatch.setattr(tips, "CLAIMS", {"it helps": (1, "better", pairs)})
-
-
-@pytest.fixture
-def trained(monkeypatch):
-    """List the cross-validations; a list that starts with "stop" ends in Ctrl-C at its third."""
-    calls = []
-    real = Run.cross_validate
-
-    def counted(*arguments, **options):
-        if calls[:1] == ["stop"] and len(calls) == 3:
-            raise KeyboardInterrupt
-        calls.append("trained")
-        return real(*arguments, **options)
-
-    monkeypatch.setattr(Run, "cross_validate", counted)
-    return calls
-
-
-@pytest.mark.usefixtures("three_settings")
-def test_an_interrupted_run_is_resumed_to_the_same_bytes(tmp_path, trained, capsys):
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run("tips", whole)
-    assert trained == ["trained"] * 3  # the setting that two tips share only once
-    trained[:] = ["stop"]
-    with pytest.raises(SystemExit, match="130"):
-        run("tips", broken)
-    assert "run it again to continue" in capsys.readouterr().err
-    assert pd.read_csv(broken / "tips-folds.csv")["setting"].unique().tolist() == [0, 1]
-    trained.clear()
-    run("tips", broken)
-    assert trained == ["trained"]
-    assert contents(broken, "*.csv") == contents(whole, "*.csv")
-
-
-@pytest.mark.usefixtures("three_settings")
-def test_only_the_same_run_is_resumed(tmp_path, trained):
-    path = tmp_path / "tips-folds.json"
-    changes = [({}, 3), ({}, 0), ({"seed": 8}, 3), ({"seed": 8, "epochs": 2}, 3)]
-    for options, expected in [*changes, (changes[-1][0], 0)]:
-        trained.clear()
-        run("tips", tmp_path, **options)
-        assert len(trained) == expected
-    for key in ("versions", "commit"):
-        metadata = json.loads(path.read_text())
-        changed = metadata["versions"] | {"keras": "0"} if key == "versions" else "another"
-        path.write_text(json.dumps(metadata | {key: changed}))
-        trained.clear()
-        run("tips", tmp_path, **options)
-        assert len(trained) == 3
 
 
 def test_the_settings_of_every_tip():

@@ -1,0 +1,136 @@
+"""A run trains what an earlier one has not, and goes on where it was interrupted."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from experiments import tip_settings, tips
+from experiments.arms import CONTROL
+from experiments.harness import growing
+from experiments.harness.runner import Run
+from tests.commands import run
+from tests.conftest import contents
+
+
+@pytest.fixture
+def three_settings(monkeypatch):
+    """Three settings, one of them part of two tips."""
+    rows = [
+        ({"place": "inputs", "rate": r}, tip_settings.with_dropout("inputs", r))
+        for r in (0, 0.2, 0.9)
+    ]
+    monkeypatch.setattr(tips, "TIPS", {1: rows, 3: rows[:1]})
+    pairs = [(tip_settings.with_dropout("inputs", 0.2), CONTROL), (rows[2][1], CONTROL)]
+    monkeypatch.setattr(tips, "CLAIMS", {"it helps": (1, "better", pairs)})
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Count the networks of each cross-validation; after "stop", the third ends in Ctrl-C."""
+    calls = []
+    real = Run.cross_validate
+
+    def counted(this, pipeline, splits=None, **options):
+        if calls[:1] == ["stop"] and len(calls) == 3:
+            raise KeyboardInterrupt
+        calls.append(len(splits))
+        return real(this, pipeline, splits, **options)
+
+    monkeypatch.setattr(Run, "cross_validate", counted)
+    return calls
+
+
+@pytest.mark.parametrize("command", ["hidden", "remedies", "tips"])
+@pytest.mark.usefixtures("three_settings")
+def test_only_the_missing_repeats_are_trained(command, tmp_path, trained, capsys):
+    settings = 1 if command == "hidden" else 3
+    run(command, tmp_path / "grown", repeats=1, folds=4)
+    run(command, tmp_path / "grown", repeats=3, folds=4)
+    assert trained == [4] * settings + [8] * settings
+    run(command, tmp_path / "at once", repeats=3, folds=4)
+    assert contents(tmp_path / "grown", "*.csv") == contents(tmp_path / "at once", "*.csv")
+    assert capsys.readouterr().err == ""
+    trained.clear()
+    for repeats in (3, 2):  # no more than is there: all again
+        run(command, tmp_path / "grown", repeats=repeats, folds=4)
+    assert trained == [12] * settings + [8] * settings
+    name = "tips-folds" if command == "tips" else command
+    replaced = f"{command}: replaces {tmp_path / 'grown' / name}.csv of 3 repeats\n"
+    assert capsys.readouterr().err == replaced
+    assert pd.read_csv(tmp_path / "grown" / f"{name}.csv")["repeat"].nunique() == 2
+
+
+@pytest.mark.usefixtures("three_settings")
+def test_an_interrupted_run_is_continued_to_the_same_bytes(tmp_path, trained, capsys):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    run("tips", whole)
+    assert len(trained) == 3  # the setting that two tips share only once
+    trained[:] = ["stop"]
+    with pytest.raises(SystemExit, match="130"):
+        run("tips", broken)
+    assert "run it again to continue" in capsys.readouterr().err
+    assert pd.read_csv(broken / ".tips-folds-part.csv")["setting"].unique().tolist() == [0, 1]
+    assert not (broken / "tips-folds.csv").exists()
+    trained.clear()
+    run("tips", broken)
+    assert len(trained) == 1
+    assert contents(broken, "*.csv") == contents(whole, "*.csv")  # the hidden table is gone
+
+
+def test_a_long_run_of_an_arm_is_saved_on_the_way(tmp_path, trained, monkeypatch):
+    monkeypatch.setattr(growing, "AT_ONCE", 8)
+    run("hidden", tmp_path / "whole", repeats=5, folds=4)
+    assert trained == [8, 8, 4]
+    trained[:] = ["stop"]
+    with pytest.raises(SystemExit, match="130"):
+        run("hidden", tmp_path / "broken", repeats=5, folds=4)
+    assert not (tmp_path / "broken" / "hidden.csv").exists()
+    trained.clear()
+    run("hidden", tmp_path / "broken", repeats=5, folds=4)
+    assert trained == [4]
+    assert contents(tmp_path / "broken", "*.csv") == contents(tmp_path / "whole", "*.csv")
+
+
+def test_only_the_same_run_is_continued(tmp_path, trained, capsys):
+    def trained_by(**options):
+        trained.clear()
+        run("baseline", tmp_path, **options)
+        return sum(trained)
+
+    assert trained_by(repeats=1, folds=4) == 4
+    for changed in ({"seed": 8}, {"epochs": 3}, {"folds": 3}):
+        options = {"repeats": 2, "folds": 4} | changed
+        assert trained_by(**options) == 2 * options["folds"]
+        run("baseline", tmp_path, repeats=1, folds=4)
+    capsys.readouterr()
+    path = tmp_path / "baseline.json"
+    for key, what in [
+        ("code", "the training code"),
+        ("processor", "the kind of processor"),
+        ("versions", "the versions of the packages"),
+        ("settings", "the settings"),
+        ("commit", None),
+    ]:
+        run("baseline", tmp_path, repeats=1, folds=4)
+        metadata = json.loads(path.read_text())
+        other = {"keras": "0"} if isinstance(metadata[key], dict) else "another"
+        path.write_text(json.dumps(metadata | {key: other}))
+        capsys.readouterr()
+        assert trained_by(repeats=2, folds=4) == (8 if what else 4)
+        line = f"baseline: replaces {tmp_path / 'baseline'}.csv of 1 repeats, another run: {what}"
+        assert capsys.readouterr().err == (f"{line} differ\n" if what else "")
+
+
+def test_missing_learning_curves_are_trained_anew(tmp_path, trained):
+    for options in ({}, {"curves": True}, {"curves": True, "repeats": 3}):
+        run("control", tmp_path / "grown", **{"repeats": 2, "folds": 4} | options)
+    assert trained == [8, 8, 4]
+    run("control", tmp_path / "at once", repeats=3, folds=4, curves=True)
+    assert contents(tmp_path / "grown", "*.csv") == contents(tmp_path / "at once", "*.csv")
+    curves = tmp_path / "grown" / "control-curves.csv"
+    table = pd.read_csv(curves)
+    table[table["repeat"] != 2].to_csv(curves, index=False)
+    trained.clear()
+    run("control", tmp_path / "grown", repeats=3, folds=4, curves=True)
+    assert trained == [4]
