@@ -1,5 +1,7 @@
 """Both functions score as scikit-learn does, with a different seed for each network."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,10 +13,17 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from experiments.foldstack import cross_validate, cross_validate_sequentially, repeated_splits
-from experiments.foldstack.engine import Task, _plan, fit_and_score, network_seeds
+from experiments.foldstack.engine import (
+    STACK_BYTES,
+    STACK_COPIES,
+    Task,
+    _plan,
+    fit_and_score,
+    network_seeds,
+)
 from experiments.foldstack.metrics import measure
 from experiments.foldstack.network import build_pipeline, keras
-from experiments.foldstack.stack import Unstackable
+from experiments.foldstack.stack import PACKET, Unstackable
 
 TINY = {"hidden_units": (8,), "hidden_dropout": 0.2}
 SCORES = ("test_score", "train_score", "test_log_loss", "train_log_loss", "collapsed")
@@ -119,6 +128,22 @@ def test_stacks_keep_all_cores_busy_and_round_alike(number, batch_size, n_bytes,
     assert sorted({n for numbers in plan for n in numbers}) == list(range(number))
 
 
+@pytest.mark.parametrize("batch_size", [16, 10, 7])
+def test_all_stacks_are_of_one_size_that_rounds_alike(batch_size):
+    for number, n_jobs in itertools.product((1, 2, 9, 64, 100, 333), (1, 2, 16, 200)):
+        first, *others = _plan(list(range(number)), batch_size, 1, n_jobs)
+        assert {len(numbers) for numbers in others} <= {len(first)}
+        assert 2 <= len(first) <= STACK_COPIES
+        assert len(first) * batch_size % PACKET == 0
+
+
+@pytest.mark.parametrize(("batch_size", "n_bytes"), [(10, 2**26), (7, 2**25), (16, 10**9)])
+def test_if_data_is_too_large_stacks_depend_on_it_alone(batch_size, n_bytes):
+    plans = [_plan([*range(n)], batch_size, n_bytes, jobs) for n in (1, 9, 99) for jobs in (1, 16)]
+    (size,) = {len(numbers) for plan in plans for numbers in plan}
+    assert size == max(1, STACK_BYTES // n_bytes)
+
+
 @pytest.mark.parametrize("batch_size", [16, 10])
 def test_neither_the_number_of_networks_nor_of_jobs_changes_a_bit(sonar, batch_size):
     pipeline = build_pipeline(
@@ -127,15 +152,19 @@ def test_neither_the_number_of_networks_nor_of_jobs_changes_a_bit(sonar, batch_s
     pipeline.set_params(mlp__random_state=7)
 
     def scores(n_repeats, n_jobs, **options):
-        cv = repeated_splits(sonar.X, sonar.y, n_splits=5, n_repeats=n_repeats, seed=7)
-        return cross_validate(pipeline, sonar.X, sonar.y, cv=cv, n_jobs=n_jobs, **options)
+        X, y = sonar.X[3:], sonar.y[3:]  # 205 rows fill no whole packets
+        cv = repeated_splits(X, y, n_splits=5, n_repeats=n_repeats, seed=7)
+        return cross_validate(pipeline, X, y, cv=cv, n_jobs=n_jobs, **options)
 
-    keys = ("test_score", "test_log_loss", "train_log_loss", "dropout_log_loss")
-    expected = scores(4, 2, dropout_passes=3)
-    for n_repeats, n_jobs in ((1, 1), (2, 8), (3, 1)):
+    plain = scores(4, 2, dropout_passes=3)
+    curved = scores(4, 1, dropout_passes=3, return_curves=True)
+    for n_repeats, n_jobs in ((1, 1), (2, 8), (4, 8)):
         got = scores(n_repeats, n_jobs, dropout_passes=3, return_curves=True)
-        for key in keys:
-            assert np.array_equal(got[key], expected[key][: len(got[key])])
+        for key in (*SCORES, "dropout_score", "dropout_log_loss"):
+            for expected in (plain, curved):
+                assert np.array_equal(got[key], expected[key][: 5 * n_repeats])
+        for key, curve in got["curves"].items():
+            assert np.array_equal(curve, curved["curves"][key][: 5 * n_repeats])
 
 
 def test_curves_end_at_the_scores(sonar, splits):

@@ -14,6 +14,7 @@ from experiments.foldstack import StackedSearchCV, build_pipeline, draw_candidat
 from experiments.foldstack.engine import best_index, score_candidates
 
 UNITS, DROPOUT = "mlp__model__hidden_units", "mlp__model__hidden_dropout"
+RATE = "mlp__model__learning_rate"
 SPACE = {UNITS: [(8,), (4, 4)], DROPOUT: [0.0, 0.2]}
 
 
@@ -90,7 +91,7 @@ def test_the_search_takes_groups_splitters_and_lists_of_spaces(sonar):
 
 
 def test_a_clear_winner_wins_as_in_a_grid_search(sonar):
-    grid, folds = {"mlp__model__learning_rate": [1e-6, 0.05]}, stratified_folds()
+    grid, folds = {RATE: [1e-6, 0.05]}, stratified_folds()
     stacked = StackedSearchCV(pipeline(20), grid, cv=folds, random_state=0).fit(sonar.X, sonar.y)
     grid_search = GridSearchCV(pipeline(20), grid, cv=folds).fit(sonar.X, sonar.y)
     assert stacked.best_params_ == grid_search.best_params_
@@ -98,11 +99,14 @@ def test_a_clear_winner_wins_as_in_a_grid_search(sonar):
 
 def test_candidates_are_scored_as_they_would_be_alone(sonar):
     splits = list(stratified_folds().split(sonar.X, sonar.y))
-    candidates = [{DROPOUT: 0.0}, {UNITS: (4,)}]
+    other = {DROPOUT: 0.4, RATE: 0.1, "mlp__model__momentum": 0.9, "mlp__model__max_norm": 0.5}
+    candidates = [{DROPOUT: 0.2, "mlp__model__max_norm": 1}, other, {UNITS: (4,)}]
     scores = score_candidates(pipeline(), candidates, sonar.X, sonar.y, splits, seed=3)
-    assert scores["test_score"].shape == (2, 2)
-    first = score_candidates(pipeline(), candidates[:1], sonar.X, sonar.y, splits, seed=3)
-    np.testing.assert_allclose(first["test_log_loss"][0], scores["test_log_loss"][0], rtol=1e-5)
+    assert scores["test_score"].shape == (3, 2)
+    for number in (1, 2):  # the first two are copies of one stack
+        fewer = score_candidates(pipeline(), candidates[:number], sonar.X, sonar.y, splits, seed=3)
+        for key in ("test_score", "test_log_loss", "train_log_loss"):
+            assert np.array_equal(fewer[key], scores[key][:number])
 
 
 def test_candidates_are_drawn_from_lists_and_distributions():

@@ -16,6 +16,7 @@ smoothed = functools.partial(keras.losses.BinaryCrossentropy, label_smoothing=0.
 META = {"n_features_in_": 60}
 CONTROL = {"max_norm": 3, "learning_rate": 0.1, "momentum": 0.9}
 HIDDEN = CONTROL | {"hidden_dropout": 0.2}
+DROPPING = HIDDEN | {"visible_dropout": 0.3, "max_norm": 1}
 
 
 def everything_else():
@@ -197,7 +198,7 @@ def test_max_norm_constrains_the_hidden_kernels_of_each_copy_only():
     assert held[2].max() > 0.9
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.2, 0.3, 0.7])
+@pytest.mark.parametrize("rate", [0.1, 0.15, 0.3, 0.6, 0.9])
 def test_dropout_equals_keras_dropout_with_the_same_mask(rate):
     layer = keras.layers.Dropout(rate, seed=7)
     X, _ = random_data([50, 50, 50])
@@ -211,8 +212,7 @@ def test_training_with_dropout_is_keras_training_with_the_same_masks(sonar):
     """Keras' loss, gradients and optimizer; the masks and orders of the stack."""
     set_precision("float64")
     try:
-        settings = HIDDEN | {"visible_dropout": 0.3, "max_norm": 1}
-        network = build_network(META, **settings)
+        network = build_network(META, **DROPPING)
         stack, rows = Stack(network, 2, batch_size=16), np.array([187, 188])
         X, y = np.stack([sonar.X] * 2), np.stack([sonar.y == "R"] * 2).astype(float)
         drawn = draws(2)
@@ -261,32 +261,52 @@ def test_dropout_moves_outputs_as_keras_dropout_does():
     np.testing.assert_allclose(ours.std(axis=1), theirs.std(axis=1), rtol=0.1)
 
 
+def bits_of_copies(network, batch_size, copies, **options):
+    """Train some of 24 copies for 6 epochs; return the bits of weights and predictions."""
+    X, y = random_data([96] * 24, features=network.input_shape[-1])
+    X, y, drawn = X[copies], y[copies], draws(copies)
+    stack = Stack(network, len(copies), batch_size, **options)
+    start = stack.initial_weights(drawn)
+    weights = stack.train(start, X, y, [90] * len(copies), drawn, epochs=6)
+    predicted = stack.predict(weights, X), stack.predict_with_dropout(weights, X, drawn, 3)
+    return [each.view(np.int32) for each in (*(each.numpy() for each in weights), *predicted)]
+
+
 @pytest.mark.parametrize(
     ("units", "batch_size", "sizes"),
-    [((60, 30), 16, (2, 5, 11)), ((7,), 10, (8, 16)), ((33, 9), 64, (2, 3)), ((5,), 7, (16,))],
+    [((60, 30), 16, (2, 5, 16)), ((7,), 10, (8, 16)), ((33, 9), 64, (2, 3)), ((5,), 7, (16,))],
 )
-@pytest.mark.parametrize("settings", [{}, HIDDEN | {"visible_dropout": 0.3, "max_norm": 1}])
+@pytest.mark.parametrize("settings", [{}, DROPPING], ids=["plain", "dropping"])
 def test_a_copy_is_the_same_to_the_last_bit_in_every_stack(units, batch_size, sizes, settings):
-    total = 24
-    X, y = random_data([96] * total, features=9)
-    rows = np.full(total, 90)
     network = build_network({"n_features_in_": 9}, hidden_units=units, **settings)
     names = stack_module.read_hyperparameters(network)
-
-    def results(copies, **options):
-        stack = Stack(network, len(copies), batch_size, **options)
-        drawn = draws(copies)
-        start = stack.initial_weights(drawn)
-        weights = stack.train(start, X[copies], y[copies], rows[copies], drawn, epochs=6)
-        averaged = stack.predict_with_dropout(weights, X[copies], drawn, 3)
-        return [*(each.numpy() for each in weights), stack.predict(weights, X[copies]), averaged]
-
-    expected = results(np.arange(total))
+    expected = bits_of_copies(network, batch_size, np.arange(24))
     for size in sizes:
-        copies = np.random.default_rng(size).permutation(total)[:size]
+        copies = np.random.default_rng(size).permutation(24)[:size]
         for options in ({}, {"varying": names}, {"record_epochs": True}):
-            for got, of_all in zip(results(copies, **options), expected, strict=True):
+            bits = bits_of_copies(network, batch_size, copies, **options)
+            for got, of_all in zip(bits, expected, strict=True):
                 assert np.array_equal(got, of_all[copies])
+
+
+@pytest.mark.parametrize(("batch_size", "copies"), [(16, [20, 3, 11, 0, 8]), (48, [7, 2])])
+def test_parts_that_the_arms_do_not_use_are_the_same_to_the_last_bit_too(batch_size, copies):
+    expected = bits_of_copies(everything_else(), batch_size, np.arange(24))
+    bits = bits_of_copies(everything_else(), batch_size, np.array(copies))
+    for got, of_all in zip(bits, expected, strict=True):
+        assert np.array_equal(got, of_all[copies])
+
+
+@pytest.mark.parametrize("steps", [1, 4, 13])  # of 6 in an epoch
+def test_how_many_steps_a_loop_takes_at_a_time_changes_no_bit(monkeypatch, steps):
+    network = build_network({"n_features_in_": 9}, hidden_units=(7,), **DROPPING)
+    copies = np.array([4, 9])
+    expected = bits_of_copies(network, 16, copies)
+    monkeypatch.setattr(stack_module, "LOOP_BYTES", steps * 2 * 16 * (12 + 9 + 7))
+    for record in (False, True):
+        bits = bits_of_copies(network, 16, copies, record_epochs=record)
+        for got, of_one_loop in zip(bits, expected, strict=True):
+            assert np.array_equal(got, of_one_loop)
 
 
 def test_dropout_masks_follow_the_seeds():
