@@ -130,7 +130,8 @@ class Stack:
         without_dropout = compiled(lambda weights, X: self._outputs(weights, X)[..., 0])
         self._predict = without_dropout.get_concrete_function(weights, X)
         passes = weights, per_copy, X, masks, y
-        self._add_passes = compiled(self._sum_of_passes, input_signature=passes)
+        adding = compiled(self._sum_of_passes)
+        self._add_passes = functools.cache(lambda: adding.get_concrete_function(*passes))
 
     def initial_weights(self, draws: "Draws") -> list[np.ndarray]:
         """Draw the weights of each copy with the network's initializers.
@@ -194,7 +195,7 @@ class Stack:
                 "all copies must have the same number of batches, got "
                 f"{n_batches.min()} to {n_batches.max()}"
             )
-        n_batches = int(n_batches[0])
+        n_batches = n_batches[0]
         X, y = tf.convert_to_tensor(X, self.dtype), np.asarray(y, self.dtype)
         shares = self._shares(n_samples, n_batches)
         per_copy, masks = self._prepare(hyperparameters, draws)
@@ -269,7 +270,7 @@ class Stack:
             at_once, total = max(1, LOOP_BYTES // mask_bytes), tf.zeros(part.shape[:2], self.dtype)
             for done in range(0, n_passes, at_once):
                 drawn = masks.draw(min(at_once, n_passes - done), shapes)
-                total = self._add_passes(weights, per_copy, part, drawn, total)
+                total = self._add_passes()(weights, per_copy, part, drawn, total)
             return total / n_passes
 
         return self._in_parts(sample, X)
@@ -342,8 +343,7 @@ class Stack:
 
     def _prepare(self, hyperparameters, draws):
         """Stack the varying hyperparameters along an axis of copies; return them, and masks."""
-        if hyperparameters is None:
-            hyperparameters = [self.hyperparameters] * self.n_copies
+        hyperparameters = hyperparameters or [self.hyperparameters] * self.n_copies
         values = {name: [each[name] for each in hyperparameters] for name in self._varying}
         per_copy = {name: tf.constant(each, tf.float64) for name, each in values.items()}
         numbers = range(len(self._dropout_units))

@@ -79,7 +79,7 @@ def grow(
     with locked(this.results):
         earlier, differences = _read(this.results, name, name, metadata)
         saved, others = _read(this.results, _part(name), name, metadata)
-    _say_what_is_replaced(this, name, earlier["repeat"].nunique(), len(repeats), differences)
+    lengths = earlier["repeat"].nunique(), len(repeats)
     earlier = kept(earlier[:0] if differences else earlier)
     if wanted <= set(networks(earlier)):
         earlier = earlier[:0]
@@ -93,9 +93,9 @@ def grow(
         blocks += [(value, numbers[i : i + at_once]) for i in range(0, len(numbers), at_once)]
     size = {value: this.size(settings[value]) for value in settings}
     more = {"epochs": epochs} if epochs else {}
-    with this.training(
-        sum(size[value] * len(block) * folds for value, block in blocks)
-    ) as progress:
+    total = sum(size[value] * len(block) * folds for value, block in blocks)
+    with this.training(total) as progress:
+        _say_what_is_replaced(this, name, *lengths, differences)
         for number, (value, block) in enumerate(blocks, start=1):
             splits = [(repeat - 1) * folds + fold for repeat in block for fold in range(folds)]
             scores = this.cross_validate(

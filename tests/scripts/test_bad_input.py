@@ -179,7 +179,6 @@ BROKEN = [
     ("hidden", "curves.csv", without_last_row, "is not the table that curves.json describes"),
     ("baseline", "hidden.csv", lambda c: c.replace(b"0.", b"2.", 9), "hidden.csv"),
     ("baseline", "hidden.csv", b"experiment\nhidden\n", "run its command again, or remove it"),
-    ("tips", "tips-folds.csv", b"a\n1\n", "tips-folds"),
     ("report", "README.md", b"mine", "README.md is not a generated page"),
     ("report", "baseline.csv", without_last_row, "was computed from another baseline.csv"),
     ("report", "comparison.json", cut, "comparison.json"),
