@@ -13,7 +13,7 @@ Keras model, and returns what scikit-learn would have returned, many times as fa
 `cross_validate` and `StackedSearchCV` are used like their namesakes in scikit-learn,
 `nested_cross_validate` estimates how well a search does, and `compare` compares two
 cross-validations fold by fold. Models are trained with TensorFlow, which is imported when
-it is first needed: do not import it before, and it is up to twice as fast (see `stack`).
+it is first needed. Do not import it before: `stack` does so in the way that is fastest.
 """
 
 import importlib

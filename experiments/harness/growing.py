@@ -137,7 +137,7 @@ def _say_what_is_replaced(this, name, before, now, differences):
         path = this.results / f"{name}.csv"
         line = f"{this.command}: replaces {path} of {before} repeats"
         if differences:
-            line += f", another run: {', '.join(differences)} differ"
+            line += f", which differ in {', '.join(differences)}"
         if is_committed(path):
             line += f"; `git restore {this.results}` brings it back"
         print(line, file=sys.stderr)

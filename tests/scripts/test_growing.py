@@ -118,8 +118,10 @@ def test_only_the_same_run_is_continued(tmp_path, trained, capsys):
         path.write_text(json.dumps(metadata | {key: other}))
         capsys.readouterr()
         assert trained_by(repeats=2, folds=4) == (8 if what else 4)
-        line = f"baseline: replaces {tmp_path / 'baseline'}.csv of 1 repeats, another run: {what}"
-        assert capsys.readouterr().err == (f"{line} differ\n" if what else "")
+        line = (
+            f"baseline: replaces {tmp_path / 'baseline'}.csv of 1 repeats, which differ in {what}"
+        )
+        assert capsys.readouterr().err == (f"{line}\n" if what else "")
 
 
 def test_missing_learning_curves_are_trained_anew(tmp_path, trained):
