@@ -34,9 +34,9 @@ class Draws:
         drawn at once.
         """
         orders = np.zeros((epochs, len(n_samples), width), np.int32)
+        numbers = np.tile(np.arange(width), (epochs, 1))
         for copy, (number, generator) in enumerate(zip(n_samples, self._generators, strict=True)):
-            numbers = np.tile(np.arange(number, dtype=np.int32), (epochs, 1))
-            orders[:, copy, :number] = generator.permuted(numbers, axis=1)
+            orders[:, copy, :number] = generator.permuted(numbers[:, :number], axis=1)
         return orders
 
 
@@ -60,12 +60,12 @@ class Masks:
             [np.random.SFC64(seed) for seed in of_layer] for of_layer in zip(*seeds, strict=True)
         ]
         thresholds = np.rint(np.transpose(rates) * WORD).clip(0, WORD - 1)
-        self._thresholds = thresholds.astype(np.uint16)[:, :, np.newaxis, np.newaxis]
+        self._thresholds = thresholds.astype(np.uint16)
 
     def draw(self, number: int, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
         """Draw the next `number` masks of each layer; `shapes` are those of one copy's mask.
 
-        Returns a bool array of shape (n_copies, number, *shape) per layer, True for units kept.
+        Returns a bool array of shape (number, n_copies, *shape) per layer, True for units kept.
         """
         return [
             self._draw(number, *each)
@@ -75,8 +75,8 @@ class Masks:
     def _draw(self, number, generators, thresholds, shape):
         size = int(np.prod(shape))
         n_draws = -(-size // WORDS)  # a mask begins with fresh bits
-        random = np.empty((len(generators), number, n_draws), np.uint64)
-        for copy, generator in enumerate(generators):
-            random[copy] = generator.random_raw((number, n_draws))
-        words = random.view(np.uint16)[..., :size]
-        return (words >= thresholds).reshape(len(generators), number, *shape)
+        kept = np.empty((number, len(generators), size), bool)
+        for copy, (generator, threshold) in enumerate(zip(generators, thresholds, strict=True)):
+            words = generator.random_raw((number, n_draws)).view(np.uint16)
+            np.greater_equal(words[:, :size], threshold, out=kept[:, copy])
+        return kept.reshape(number, len(generators), *shape)

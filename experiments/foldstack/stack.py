@@ -122,8 +122,7 @@ class Stack:
         y = tf.TensorSpec((n_copies, None), self.dtype)
         step, batches = tf.TensorSpec((), tf.int64), (None, n_copies, batch_size)
         batch, order = tf.TensorSpec(batches, self.dtype), tf.TensorSpec(batches, tf.int32)
-        kept = [(n_copies, None, None, units) for units in self._dropout_units]
-        masks = [tf.TensorSpec(shape, tf.bool) for shape in kept]
+        masks = [tf.TensorSpec((None, n_copies, None, n), tf.bool) for n in self._dropout_units]
         steps = weights, weights, step, per_copy, X, order, batch, batch, masks
         compiled = functools.partial(tf.function, autograph=False)
         self._train = compiled(self._take_steps).get_concrete_function(*steps)
@@ -205,7 +204,7 @@ class Stack:
         most_epochs = 1 if self.record_epochs else max(1, most_steps // n_batches)
         weights = [tf.constant(stack) for stack in weights]
         velocities = [tf.zeros(stack.shape, self.dtype) for stack in weights]
-        step = tf.constant(0, tf.int64)
+        state = weights, velocities, tf.constant(0, tf.int64)
         for done in range(0, epochs, most_epochs):
             now = min(most_epochs, epochs - done)
             orders = draws.orders(n_samples, now, n_batches * self.batch_size)
@@ -216,10 +215,9 @@ class Stack:
                 share = shares[np.arange(start, start + len(order)) % n_batches]
                 targets = np.take_along_axis(y[np.newaxis], order, axis=2)
                 batches = order, targets, share, masks.draw(len(order), mask_shapes)
-                state = weights, velocities, step
-                weights, velocities, step = self._train(*state, per_copy, X, *batches)
-            callback(now, self.predict(weights, X) if self.record_epochs else None)
-        return weights
+                state = self._train(*state, per_copy, X, *batches)
+            callback(now, self.predict(state[0], X) if self.record_epochs else None)
+        return state[0]
 
     def predict(self, weights: Sequence, X: np.ndarray) -> np.ndarray:
         """Predict with every copy, dropout off.
@@ -296,7 +294,7 @@ class Stack:
             y_batch = targets[i][..., tf.newaxis]
             with tf.GradientTape() as tape:
                 tape.watch(weights)
-                kept = [each[:, i] for each in masks]
+                kept = [each[i] for each in masks]
                 predicted = self._outputs(weights, x_batch, hyperparameters, kept)
                 losses = self._loss(y_batch, predicted)
                 if losses.shape.rank != 2:
@@ -312,7 +310,9 @@ class Stack:
             return i + 1, weights, velocities, step + 1
 
         state, n_steps = (0, tuple(weights), tuple(velocities), step), tf.shape(orders)[0]
-        _, weights, velocities, step = tf.while_loop(lambda i, *_: i < n_steps, take_step, state)
+        _, weights, velocities, step = tf.while_loop(
+            lambda i, *_: i < n_steps, take_step, state, parallel_iterations=1
+        )
         return list(weights), list(velocities), step
 
     def _outputs(self, weights, X, hyperparameters=None, masks=()):
@@ -335,10 +335,10 @@ class Stack:
         hyperparameters = self.hyperparameters | per_copy
 
         def one_more(i, total):
-            outputs = self._outputs(weights, X, hyperparameters, [each[:, i] for each in masks])
+            outputs = self._outputs(weights, X, hyperparameters, [each[i] for each in masks])
             return i + 1, total + outputs[..., 0]
 
-        n_passes = tf.shape(masks[0])[1]
+        n_passes = tf.shape(masks[0])[0]
         return tf.while_loop(lambda i, _: i < n_passes, one_more, (0, total))[1]
 
     def _prepare(self, hyperparameters, draws):

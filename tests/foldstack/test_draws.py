@@ -10,7 +10,8 @@ RATES = [0.1, 0.2, 0.5, 0.9]
 
 def masks(seeds, rates, number, shape):
     """Return masks of shape (n_layers, n_copies, number, *shape)."""
-    return np.array(Draws(seeds).masks(np.array(rates)).draw(number, [shape] * len(rates[0])))
+    drawn = Draws(seeds).masks(np.array(rates)).draw(number, [shape] * len(rates[0]))
+    return np.array(drawn).swapaxes(1, 2)
 
 
 def test_an_epoch_visits_every_sample_once():
@@ -69,7 +70,7 @@ def test_masks_depend_on_nothing_but_the_network_and_the_layer(shape):
     assert np.array_equal(masks([6], [[0.4]], 12, shape)[0], alone[0])  # without the other layer
     source = Draws([5, 6, 7]).masks(np.array([[0.4, 0.2]] * 3))
     parts = [np.array(source.draw(number, [shape] * 2)) for number in (1, 4, 7)]
-    assert np.array_equal(np.concatenate(parts, axis=2), expected)
+    assert np.array_equal(np.concatenate(parts, axis=1).swapaxes(1, 2), expected)
 
 
 def test_masks_drawn_later_are_others():

@@ -228,7 +228,7 @@ def test_training_with_dropout_is_keras_training_with_the_same_masks(sonar):
             for step in range(5 * 12):
                 epoch, batch = divmod(step, 12)
                 order = orders[epoch, i, batch][: min(16, n_samples - 16 * batch)]
-                kept = iter(each[i, step, : len(order)] for each in masks)
+                kept = iter(each[step, i, : len(order)] for each in masks)
                 with tf.GradientTape() as tape:
                     outputs = tf.constant(X[i][order])
                     for layer in network.layers:
