@@ -18,9 +18,14 @@ Extrapolated rows are the row of 10 networks with ten times its training time, t
 once: that way trains one network after another. Short runs are repeated three times, and the
 median counts. The peak memory is measured on Linux and macOS only.
 
+PART=search times a grid search of 36 candidates by 5 folds, 30 epochs each: scikit-learn's
+over scikeras' classifier, twice, and ours. The rank correlation of the candidates' mean scores
+is that with the first row: two runs of the same search differ, too.
+
     $ make benchmark
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -29,6 +34,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import spearmanr
 
 from experiments.harness import cli, store
 from experiments.harness.dataset import read_dataset
@@ -58,13 +64,44 @@ RUNS = (  # a way, and how often it is timed
     (Way("stacked, hidden", STACKED["stacked, hidden"], CORES, 1000), 1),
 )
 IN_TURN, TIMES = 500, 3
+SEARCHES = {
+    "GridSearchCV over scikeras, all cores": "experiments.harness.grid_peer",
+    "the same again": "experiments.harness.grid_peer",
+    "StackedSearchCV": "experiments.harness.stacked_peer",
+}
+SEARCHED, SEARCH_EPOCHS = 36 * 5, 30
 WIDTHS = (60, 60, 30, 1)
 
 
 def benchmark(options):
-    """Time every way of training, and write the table."""
+    """Time every way of training and of searching, and write the tables."""
     data = read_dataset(options.data, folds=10)
     check_folder(options.results)
+    if options.part in ("search", "all"):
+        benchmark_search(options)
+    if options.part in ("engines", "all"):
+        benchmark_engines(options, data)
+
+
+def benchmark_search(options):
+    """Time the search of the grid, and compare the scores."""
+    rows, scores = [], []
+    for name, command in SEARCHES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            found = Path(folder) / "scores.json"
+            arguments = [f"--data={options.data.absolute()}", f"--seed={options.seed}"]
+            arguments += [f"--epochs={SEARCH_EPOCHS}", f"--scores={found}"]
+            rows += time_ways([Way(name, command, CORES, SEARCHED, arguments)])
+            scores.append(json.loads(found.read_text()))
+        del rows[-1]["extrapolated"]
+        rows[-1]["rank_correlation"] = round(float(spearmanr(scores[0], scores[-1])[0]), 3)
+    metadata = {"epochs": SEARCH_EPOCHS, "machine": machine()}
+    table = {"benchmark-search": pd.DataFrame(rows)}
+    print(f"  written:   {store.write_tables(options.results, table, metadata | provenance())}")
+
+
+def benchmark_engines(options, data):
+    """Time every way of training an arm."""
     if options.before and not (options.before / "experiments").is_dir():
         raise InputError(f"{options.before} is no checkout of this project")
     common = [f"--data={options.data.absolute()}", f"--seed={options.seed}"]

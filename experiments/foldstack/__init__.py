@@ -21,7 +21,6 @@ import importlib
 __version__ = "0.1.0"
 
 _NAMES = {
-    "classifier": ["KerasClassifier"],
     "comparison": [
         "Comparison",
         "Interval",
@@ -33,10 +32,11 @@ _NAMES = {
         "verdict",
     ],
     "draws": ["Draws"],
-    "engine": ["network_seeds"],
+    "engine": ["Samples", "Stack"],  # behind `recipe`, which imports TensorFlow
+    "estimators": ["KerasClassifier", "KerasRegressor"],
     "export": ["check_exported", "export_network", "load_network", "predict"],
     "labels": ["read_labels"],
-    "metrics": ["measure"],
+    "metrics": ["measure", "measure_classes", "measure_numbers"],
     "model_selection": [
         "StackedSearchCV",
         "check_candidates",
@@ -47,7 +47,8 @@ _NAMES = {
     "nested": ["nested_cross_validate", "nested_splits", "repeated_splits"],
     "network": ["build_network", "build_pipeline"],
     "reference": ["cross_validate_sequentially"],
-    "stack": ["Stack", "Unstackable"],
+    "recipe": ["Recipe", "Unstackable"],
+    "tasks": ["network_seeds"],
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = sorted(_MODULES)

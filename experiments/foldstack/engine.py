@@ -10,95 +10,100 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
 from joblib.parallel import get_active_backend
-from sklearn.base import clone
-from sklearn.model_selection import check_cv
-from sklearn.pipeline import Pipeline
+from sklearn import config_context, get_config
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.exceptions import FitFailedWarning
+from sklearn.utils import _safe_indexing
 
 from .cluster import active_client, map_on_workers, n_cores
 from .draws import Draws
-from .metrics import measure
-from .stack import PACKET, Stack, Unstackable, blueprint, keras, read_hyperparameters, tf
+from .metrics import Predicted, measure_outputs
+from .recipe import PACKET, Recipe, Unstackable, tf
+from .stack import Samples, Stack
+from .stopping import Stopping, describe_stopping
+from .tasks import as_data, candidate_tasks, encode_targets, gather, last_step
+
+if TYPE_CHECKING:
+    from .estimators import Training
 
 STACK_COPIES = 64  # at most; more do not train faster
 STACK_BYTES = 256 * 2**20  # of data in a stack, at most
 STEP_OVERHEAD = 5  # cost of a step in addition to that of its networks, in networks
 
 
-class Task(NamedTuple):
-    """One network to train and score; those that differ in hyperparameters only share stacks."""
-
-    pipeline: Pipeline  # unfitted
-    seed: int  # of the initial weights, the order of samples and the dropout masks
-    train: np.ndarray  # sample numbers
-    test: np.ndarray
-
-
 class Options(NamedTuple):
-    """What to return in addition to the scores."""
+    """What to return, and what to do if a network cannot be trained."""
 
     estimator: bool = False
+    train_score: bool = False
     curves: bool = False
     dropout_passes: int = 0
+    scorer: Callable | None = None  # None: ours, see `metrics`
+    score_params: Mapping[str, object] = {}
+    error_score: object = "raise"
+    config: Mapping[str, object] = {}  # scikit-learn's, which threads do not inherit
 
 
-def fit_and_score(tasks, X, y, options=None, n_jobs=None, progress=None) -> list[dict]:
+def fit_and_score(tasks, data, options=None, n_jobs=None, progress=None) -> list[dict]:
     """Train and score the network of every task; return a dict with the scores of each.
 
     The keys, `n_jobs`, `progress` and the errors raised are those of `cross_validate`.
     """
     use_one_thread()
-    options = options or Options()
+    options = (options or Options())._replace(config=get_config())
     progress = progress or (lambda finished: None)
     client, n_jobs = active_client(), resolve_n_jobs(n_jobs)
-    groups = _group(tasks, X, y, n_cores(client) if client else n_jobs)
+    results = {}
+    groups = _group(tasks, data, options, n_cores(client) if client else n_jobs, results)
     plans = [numbers for group in groups for numbers in group.plan]
     if client:
         stacks = map_on_workers(
             client,
             _train_on_worker,
             [([tasks[number] for number in numbers], options) for numbers in plans],
-            shared=(X, y),
+            shared=(data,),
             callback=lambda i: progress(len(set(plans[i]))),
         )
     else:
-        stacks = _train_in_threads(groups, tasks, X, y, options, n_jobs, progress)
-    results = {}
+        stacks = _train_in_threads(groups, tasks, data, options, n_jobs, progress)
     for numbers, stack_results in zip(plans, stacks, strict=True):
         results.update(zip(numbers, stack_results, strict=True))
+    results = [results[number] for number in range(len(tasks))]
+    _replace_failures(results, options.error_score)
     if options.estimator:  # Keras models are built in the main thread
-        for number, result in results.items():
-            result["estimator"] = _estimator(tasks[number], y, *result["estimator"])
-    return [results[number] for number in range(len(tasks))]
+        for task, result in zip(tasks, results, strict=True):
+            if result["estimator"] is not None:
+                result["estimator"] = _estimator(task, data.y, *result["estimator"])
+    return results
 
 
-def gather(results: Sequence[dict]) -> dict:
-    """Turn dicts of scores into a dict of arrays, estimators into a list, nested dicts likewise."""
-    gathered = {}
-    for key, value in results[0].items():
-        values = [result[key] for result in results]
-        if isinstance(value, dict):
-            gathered[key] = gather(values)
-        else:
-            gathered[key] = values if isinstance(value, Pipeline) else np.array(values)
-    return gathered
-
-
-def split_tasks(
-    estimator: Pipeline, X: np.ndarray, y: np.ndarray, cv: object, seeds: Sequence[int] | None
-) -> list[Task]:
-    """Check the estimator, and return a task for each split of `cv`, with a seed of its own."""
-    check_estimator(estimator)
-    splits = list(check_cv(cv, y, classifier=True).split(X, y))
-    if seeds is None:
-        seeds = network_seeds(estimator[-1].random_state, len(splits))
-    return [Task(estimator, seed, *split) for seed, split in zip(seeds, splits, strict=True)]
+def _replace_failures(results, error_score):
+    """Give networks that could not be trained the error score, and warn, as scikit-learn does."""
+    errors = [result for result in results if isinstance(result, Exception)]
+    if not errors:
+        return
+    first = f"{type(errors[0]).__name__}: {errors[0]}"
+    if len(errors) == len(results):
+        raise ValueError(f"all the {len(results)} fits failed; the first with {first}")
+    warnings.warn(
+        f"{len(errors)} fits failed out of a total of {len(results)}; their scores are "
+        f"{error_score}. The first failed with {first}",
+        FitFailedWarning,
+        stacklevel=4,
+    )
+    like = next(result for result in results if not isinstance(result, Exception))
+    for number, result in enumerate(results):
+        if isinstance(result, Exception):
+            scores = {name: error_score for name in like if "_score" in name or "log_loss" in name}
+            filled = dict.fromkeys(like, 0) | scores
+            results[number] = filled | ({"estimator": None} if "estimator" in like else {})
 
 
 def score_candidates(
@@ -108,44 +113,11 @@ def score_candidates(
 
     Returns a dict with the keys of `cross_validate`, of (n_candidates, n_splits) arrays.
     """
-    seeds = iter(network_seeds(seed, len(candidates) * len(splits)))
-    pipelines = [with_params(estimator, candidate) for candidate in candidates]
-    tasks = [Task(each, next(seeds), *split) for each in pipelines for split in splits]
-    scores = gather(fit_and_score(tasks, X, y, n_jobs=n_jobs, progress=progress))
+    tasks = candidate_tasks(estimator, candidates, splits, seed)
+    data, options = as_data(estimator, X, y), Options(train_score=True)
+    scores = gather(fit_and_score(tasks, data, options, n_jobs, progress))
     shape = len(candidates), len(splits)
     return {key: values.reshape(shape) for key, values in scores.items()}
-
-
-def network_seeds(seed: int | None, number: int) -> list[int]:
-    """Draw a seed for each of `number` networks; the first ones do not depend on `number`."""
-    return np.random.SeedSequence(seed).generate_state(number).tolist()
-
-
-def check_estimator(estimator: Pipeline) -> None:
-    """Raise TypeError unless the estimator is a pipeline that ends in a `KerasClassifier`."""
-    last = estimator[-1] if isinstance(estimator, Pipeline) else None
-    if not hasattr(last, "training_parameters"):
-        raise TypeError(
-            "the estimator must be a Pipeline whose last step is a foldstack.KerasClassifier, got "
-            f"{type(last or estimator).__name__}"
-        )
-
-
-def with_params(estimator: Pipeline, parameters: Mapping[str, object]) -> Pipeline:
-    """Clone a pipeline and set parameters; raise ValueError for one without effect on stacks."""
-    last = estimator.steps[-1][0] + "__"
-    for name in parameters:
-        if "__" not in name:
-            raise ValueError(f"{name} cannot be searched: it is a whole step of the pipeline")
-        part = name.removeprefix(last)
-        if part != name and part not in ("epochs", "batch_size") and not part.startswith("model__"):
-            raise ValueError(f"{name} cannot be searched: it has no effect on stacked networks")
-    return clone(estimator).set_params(**parameters)
-
-
-def best_index(scores: np.ndarray) -> int:
-    """Return the index of the highest mean of (n_candidates, n_splits) scores (first on ties)."""
-    return int(scores.mean(axis=1).round(12).argmax())  # ties do not depend on rounding errors
 
 
 def resolve_n_jobs(n_jobs: int | None) -> int:
@@ -173,17 +145,19 @@ def use_one_thread() -> None:
 class _Group(NamedTuple):
     """Tasks whose networks can be copies of one stack, which threads share once it is compiled."""
 
-    network: keras.Sequential
-    epochs: int
-    batch_size: int
-    positive: np.ndarray  # whether each sample belongs to the second class
+    network: BaseEstimator  # a Keras estimator, built
+    training: "Training"
+    stopping: list  # callbacks
+    recipe: Recipe
+    targets: np.ndarray  # (n_samples, n_targets), as the network learns them
+    truth: np.ndarray  # what scores compare outputs with, see `metrics`
     hyperparameters: dict[int, dict[str, float]]  # by the number of the task
     plan: Sequence[Sequence[int]] = ()  # the numbers of the tasks in each stack
     build_time: float = 0.0
     stack: Stack | None = None
 
 
-def _train_in_threads(groups, tasks, X, y, options, n_jobs, progress):
+def _train_in_threads(groups, tasks, data, options, n_jobs, progress):
     """Train a stack in each thread, all stacks of a group with one compiled loop."""
     stop = threading.Event()
     running = []
@@ -198,7 +172,7 @@ def _train_in_threads(groups, tasks, X, y, options, n_jobs, progress):
             for group in groups:
                 compiled = _compile(group, len(group.plan[0]), options)
                 running += [
-                    pool.submit(_train_and_score, compiled, numbers, tasks, X, y, options, report)
+                    pool.submit(_train_and_score, compiled, numbers, tasks, data, options, report)
                     for numbers in group.plan
                 ]
             return [future.result() for future in running]
@@ -208,13 +182,13 @@ def _train_in_threads(groups, tasks, X, y, options, n_jobs, progress):
             raise
 
 
-def _train_on_worker(tasks, options, X, y):
+def _train_on_worker(tasks, options, data):
     """Train one stack, which a Dask worker compiles for itself."""
     use_one_thread()
-    (group,) = _group(tasks, X, y, 1)
+    (group,) = _group(tasks, data, options, 1, {})
     numbers = range(len(tasks))
     compiled = _compile(group, len(numbers), options)
-    return _train_and_score(compiled, numbers, tasks, X, y, options, lambda finished: None)
+    return _train_and_score(compiled, numbers, tasks, data, options, lambda finished: None)
 
 
 def _compile(group, n_copies, options):
@@ -222,46 +196,72 @@ def _compile(group, n_copies, options):
     first, *others = group.hyperparameters.values()
     varying = [name for name in first if any(each[name] != first[name] for each in others)]
     stack = Stack(
-        group.network, n_copies, group.batch_size, varying=varying, record_epochs=options.curves
+        group.recipe,
+        n_copies,
+        group.training.batch_size,
+        varying=varying,
+        record_epochs=options.curves,
+        monitors=[callback.monitor for callback in group.stopping],
     )
     build_time = group.build_time + time.perf_counter() - started
     return group._replace(stack=stack, build_time=build_time)
 
 
-def _group(tasks, X, y, n_jobs):
+def _group(tasks, data, options, n_jobs, results):
     """Build the tasks' networks, and group those that can be copies of one stack.
 
-    They also have the same number of batches: a schedule of the learning rate may depend on it.
+    They also have the same classes and number of batches: a schedule of the learning rate may
+    depend on it. The error of a task that fails is put into `results`.
     """
     started = time.perf_counter()
     built, groups = {}, {}
     for number, task in enumerate(tasks):
         n_samples = len(task.train)
-        epochs, batch_size = task.pipeline[-1].training_parameters(n_samples)
-        kind = id(task.pipeline), batch_size, -(-n_samples // batch_size)
-        if kind not in built:
-            _, X_train, _ = _transform(task, X, y)
-            classifier = clone(task.pipeline[-1]).set_params(random_state=None)
-            network = classifier.build(X_train, y[task.train])
-            if len(classifier.classes_) != 2:
-                raise ValueError(
-                    "Only binary classification is supported; the training samples have "
-                    f"{len(classifier.classes_)} class(es)."
-                )
-            positive = y == classifier.classes_[1]
-            group = _Group(network, epochs, batch_size, positive, hyperparameters={})
-            key = epochs, blueprint(network), *kind[1:]
-            built[kind] = group, read_hyperparameters(network), key
+        training = last_step(task.estimator).training(n_samples)
+        n_batches = -(-(n_samples - training.n_validation) // training.batch_size)
+        kind = id(task.estimator), training.batch_size, n_batches, task.classes(data)
+        try:
+            kind += (task.width(data),)
+            if kind not in built:
+                group = _build(task, data, training)
+                stopping = describe_stopping(group.stopping)
+                key = group.recipe.blueprint, stopping, training.epochs, *kind[1:]
+                key += (training.n_validation > 0,)
+                built[kind] = group, group.recipe.hyperparameters, key
+        except Exception as error:  # of any type, from steps of the pipeline and Keras
+            if options.error_score == "raise" or isinstance(error, Unstackable):
+                raise
+            results[number] = error
+            continue
         group, values, key = built[kind]
         groups.setdefault(key, group).hyperparameters[number] = values
-    build_time = (time.perf_counter() - started) / len(groups)
+    build_time = (time.perf_counter() - started) / max(1, len(groups))
     planned = []
     for group in groups.values():
-        n_bytes = 4 * len(X) * group.network.input_shape[-1]
+        n_bytes = 4 * len(data.y) * group.recipe.n_features
         jobs = -(-n_jobs // len(groups))
-        plan = _plan(list(group.hyperparameters), group.batch_size, n_bytes, jobs)
+        plan = _plan(list(group.hyperparameters), group.training.batch_size, n_bytes, jobs)
         planned.append(group._replace(plan=plan, build_time=build_time))
     return planned
+
+
+def _build(task, data, training):
+    """Build the network of a task, and return the group that it founds."""
+    _, X_train, _ = task.transform(data)
+    network = clone(last_step(task.estimator)).set_params(random_state=None)
+    model = network.build(X_train, data.y[task.train])
+    targets, truth, n_classes = encode_targets(network, data.y)
+    if n_classes == 1:
+        raise ValueError("the training samples are of one class only; there must be two or more")
+    recipe = Recipe(model, targets.shape[1])
+    if n_classes not in (0, max(2, recipe.n_outputs)):
+        raise ValueError(f"the network has {recipe.n_outputs} output(s) for {n_classes} classes")
+    if not n_classes and recipe.n_outputs != targets.shape[1]:
+        raise ValueError(
+            f"the network has {recipe.n_outputs} output(s) for {targets.shape[1]} target(s)"
+        )
+    stopping = network.early_stopping(training.n_validation)
+    return _Group(network, training, stopping, recipe, targets, truth, hyperparameters={})
 
 
 def _plan(numbers, batch_size, n_bytes, n_jobs):
@@ -285,101 +285,186 @@ def _plan(numbers, batch_size, n_bytes, n_jobs):
     return plan
 
 
-def _train_and_score(group, numbers, tasks, X, y, options, progress):
+def _train_and_score(group, numbers, tasks, data, options, progress):
     """Train a stack and score each copy; `progress` is called with numbers of networks."""
+    with config_context(**options.config):
+        return _train_copies(group, numbers, tasks, data, options, progress)
+
+
+def _train_copies(group, numbers, tasks, data, options, progress):
     started = time.perf_counter()
     stack, n_copies, n_networks = group.stack, len(numbers), len(set(numbers))
+    training, hyperparameters = group.training, [group.hyperparameters[i] for i in numbers]
     tasks = [tasks[number] for number in numbers]
-    data, targets, in_train, in_test, splits = _assemble(group, tasks, X, y, options.estimator)
-    hyperparameters = [group.hyperparameters[number] for number in numbers]
-    curves = []
+    copies = _assemble(group, tasks, data, options)
+    curves, finished = [], 0.0
 
-    def score(probability):
-        return {
-            f"{part}_{key}": value
-            for part, mask in (("test", in_test), ("train", in_train))
-            for key, value in measure(targets, probability, mask).items()
-        }
-
-    def callback(epochs, probabilities):
+    def callback(epochs, outputs):
+        nonlocal finished
         if options.curves:
-            curves.append(score(probabilities))
-        progress(epochs / group.epochs * n_networks)
+            curves.append(_measure(group, copies, outputs))
+        share = epochs / training.epochs * n_networks
+        finished += share
+        progress(share)
 
     draws = Draws([task.seed for task in tasks])
+    stopping = Stopping(group.stopping, n_copies) if group.stopping else None
+    samples, validation = _divide(copies, training.n_validation)
     weights = stack.train(
         stack.initial_weights(draws),
-        data,
-        targets.astype(np.float32),
-        in_train.sum(axis=1),
+        samples,
         draws,
-        epochs=group.epochs,
+        epochs=training.epochs,
         hyperparameters=hyperparameters,
+        validation=validation,
+        stopping=stopping,
         callback=callback,
     )
+    progress(n_networks - finished)
     trained = time.perf_counter()
-    scores = score(stack.predict(weights, data))
+    outputs = stack.predict(weights, copies.X)
+    scores = _measure(group, copies, outputs)
     scores["collapsed"] = scores.pop("train_collapsed")
     del scores["test_collapsed"]  # one class can be right for a few test samples
+    if options.scorer is not None:
+        scores = {"collapsed": scores["collapsed"]}
+        scores |= _apply_scorer(group, tasks, data, copies, outputs, options)
+    if not options.train_score:
+        scores = {key: of for key, of in scores.items() if not key.startswith("train_")}
     if options.dropout_passes:
-        probability = stack.predict_with_dropout(
-            weights, data, draws, options.dropout_passes, hyperparameters
-        )
-        averaged = measure(targets, probability, in_test)
-        scores |= {f"dropout_{key}": averaged[key] for key in ("score", "log_loss")}
+        passes = options.dropout_passes
+        averaged = stack.predict_with_dropout(weights, copies.X, draws, passes, hyperparameters)
+        averaged = _measure(group, copies, averaged)
+        names = [key for key in averaged if key.startswith("test_") and "collapsed" not in key]
+        scores |= {key.replace("test_", "dropout_"): averaged[key] for key in names}
     times = {
         "build_time": group.build_time / len(group.hyperparameters),
         "fit_time": (trained - started) / n_copies,
         "score_time": (time.perf_counter() - trained) / n_copies,
     }
     scores |= {key: [value] * n_copies for key, value in times.items()}
+    if stopping:
+        scores["n_epochs"] = stopping.n_epochs
     if options.estimator:
-        weights_of_copies = zip(*(stacked.numpy() for stacked in weights), strict=True)
-        scores["estimator"] = list(zip(splits, weights_of_copies, strict=True))
+        weights_of_copies = zip(*(np.asarray(stacked) for stacked in weights), strict=True)
+        scores["estimator"] = list(zip(copies.splits, weights_of_copies, strict=True))
     if options.curves:
-        names = [key for key in curves[0] if "collapsed" not in key]
-        joined = {key: np.array([epoch[key] for epoch in curves]) for key in names}
-        scores["curves"] = [{key: joined[key][:, i] for key in names} for i in range(n_copies)]
-    return [{key: values[i] for key, values in scores.items()} for i in range(n_copies)]
+        scores["curves"] = _curves(curves, training.epochs, stopping, n_copies)
+    results = [{key: values[i] for key, values in scores.items()} for i in range(n_copies)]
+    return [error or result for error, result in zip(copies.errors, results, strict=True)]
 
 
-def _assemble(group, tasks, X, y, keep):
-    """Stack the samples of the tasks: training samples first, then test samples, then padding."""
+class _Copies(NamedTuple):
+    """The samples of a stack's copies: training samples first, then test samples, then padding."""
+
+    X: tf.Tensor
+    targets: np.ndarray
+    truth: np.ndarray
+    in_train: np.ndarray
+    in_test: np.ndarray
+    weights: np.ndarray | None
+    splits: list  # fitted steps and training samples, if the estimators are wanted
+    errors: list  # the error of each copy whose steps failed, or None
+
+
+def _assemble(group, tasks, data, options):
     # To the length of X: predictions for another number of samples round differently.
-    longest = max(len(X), *(len(task.train) + len(task.test) for task in tasks))
+    longest = max(len(data.y), *(len(task.train) + len(task.test) for task in tasks))
     longest += -longest % PACKET
-    positive, n_features = group.positive, group.stack.n_features
-    data = np.zeros((len(tasks), longest, n_features), np.float32)
-    targets, in_train, in_test = np.zeros((3, len(tasks), longest), bool)
-    splits = []
+    recipe, shape = group.recipe, (len(tasks), longest)
+    X = np.zeros((*shape, recipe.n_features), recipe.dtype)
+    targets = np.zeros((*shape, recipe.n_targets), recipe.dtype)
+    truth = np.zeros((*shape, *group.truth.shape[1:]), group.truth.dtype)
+    in_train, in_test = np.zeros((2, *shape), bool)
+    weights, splits, errors = np.ones(shape), [None] * len(tasks), [None] * len(tasks)
+    weighted = False
     for copy, task in enumerate(tasks):
-        transformers, X_train, X_test = _transform(task, X, y)
-        if X_train.shape[1] != n_features:
-            raise Unstackable("a pipeline whose steps return different widths for the splits")
         n, both = len(task.train), len(task.train) + len(task.test)
-        data[copy, :n], data[copy, n:both] = X_train, X_test
-        targets[copy, :n], targets[copy, n:both] = positive[task.train], positive[task.test]
         in_train[copy, :n], in_test[copy, n:both] = True, True
-        splits.append((transformers, X_train) if keep else None)
-    return tf.constant(data), targets, in_train, in_test, splits
+        rows = np.concatenate([task.train, task.test])
+        targets[copy, :both], truth[copy, :both] = group.targets[rows], group.truth[rows]
+        try:
+            transformers, X_train, X_test = task.transform(data)
+            of_samples = task.sample_weights(data)
+        except Exception as error:  # of any type, from steps of the pipeline
+            if options.error_score == "raise" or isinstance(error, Unstackable):
+                raise
+            errors[copy] = error
+            continue
+        X[copy, :n], X[copy, n:both] = X_train, X_test
+        if of_samples is not None:
+            weights[copy, :n], weighted = of_samples, True
+        if options.estimator:
+            splits[copy] = transformers, X_train
+    weights = weights.astype(recipe.dtype) if weighted else None
+    return _Copies(tf.constant(X), targets, truth, in_train, in_test, weights, splits, errors)
 
 
-def _transform(task, X, y):
-    """Fit the steps before the classifier; return them, and the samples they transformed."""
-    X_train, X_test = X[task.train], X[task.test]
-    if len(task.pipeline) == 1:
-        return None, X_train, X_test
-    transformers = clone(task.pipeline[:-1])
-    X_train = transformers.fit_transform(X_train, y[task.train])
-    return transformers, X_train, transformers.transform(X_test)
+def _divide(copies, n_validation):
+    """Return the samples to train on, and those to validate on: the last, as in Keras."""
+    n_samples = copies.in_train.sum(axis=1)
+    if not n_validation:
+        return Samples(copies.X, copies.targets, n_samples, copies.weights), None
+    n_fitted = n_samples - n_validation
+    rows = n_fitted[:, np.newaxis] + np.arange(n_validation)
+
+    def held_out(values):
+        places = rows.reshape(*rows.shape, *[1] * (values.ndim - 2))
+        return np.take_along_axis(values, places, axis=1)
+
+    X, weights = held_out(copies.X.numpy()), copies.weights
+    weights_held_out = None if weights is None else held_out(weights)
+    validation = Samples(
+        X, held_out(copies.targets), np.full(len(rows), n_validation), weights_held_out
+    )
+    return Samples(copies.X, copies.targets, n_fitted, weights), validation
+
+
+def _measure(group, copies, outputs):
+    """Score the outputs on the training and test samples of each copy."""
+    numbers = not is_classifier(group.network)
+    return {
+        f"{part}_{key}": value
+        for part, mask in (("test", copies.in_test), ("train", copies.in_train))
+        for key, value in measure_outputs(copies.truth, outputs, mask, numbers).items()
+    }
+
+
+def _apply_scorer(group, tasks, data, copies, outputs, options):
+    """Call the scorer with what each copy has predicted for its test and training samples."""
+    scores = []
+    for copy, task in enumerate(tasks):
+        parts = {"test": (task.test, copies.in_test)}
+        if options.train_score:
+            parts["train"] = task.train, copies.in_train
+        of_copy = {}
+        for part, (rows, mask) in parts.items():
+            predicted = Predicted(task.estimator, group.network, outputs[copy, mask[copy]])
+            given = {k: _safe_indexing(v, rows) for k, v in options.score_params.items()}
+            score = options.scorer(predicted, _safe_indexing(data.X, rows), data.y[rows], **given)
+            named = score if isinstance(score, dict) else {"score": score}
+            of_copy |= {f"{part}_{name}": value for name, value in named.items()}
+        scores.append(of_copy)
+    return {key: np.array([of_copy[key] for of_copy in scores]) for key in scores[0]}
+
+
+def _curves(curves, epochs, stopping, n_copies):
+    """Return the scores after every epoch of each copy; nan for epochs after it has stopped."""
+    names = [key for key in curves[0] if "collapsed" not in key]
+    joined = {key: np.full((epochs, n_copies), np.nan) for key in names}
+    for key, values in joined.items():
+        values[: len(curves)] = [epoch[key] for epoch in curves]
+        if stopping:
+            values[np.arange(epochs)[:, np.newaxis] >= stopping.n_epochs] = np.nan
+    return [{key: joined[key][:, i] for key in names} for i in range(n_copies)]
 
 
 def _estimator(task, y, split, weights):
-    """Return a clone of the task's pipeline with the trained weights, as if it had been fitted."""
+    """Return a clone of the task's estimator with the trained weights, as if it had been fitted."""
     transformers, X_train = split
-    fitted = clone(task.pipeline)
-    classifier = fitted[-1].set_params(random_state=task.seed)
-    classifier.build(X_train, y[task.train]).set_weights(weights)
+    fitted = clone(task.estimator)
+    network = last_step(fitted).set_params(random_state=task.seed)
+    network.build(X_train, y[task.train]).set_weights(weights)
     if transformers is not None:
         fitted.steps[:-1] = transformers.steps
     return fitted

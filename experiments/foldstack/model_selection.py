@@ -1,74 +1,90 @@
-"""Cross-validation and randomised search, with the networks of all splits in stacks."""
+"""Cross-validation and hyperparameter search, with the networks of all splits in stacks."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-from scipy.stats import rankdata
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.model_selection import (
-    ParameterGrid,
-    ParameterSampler,
-    StratifiedKFold,
-    check_cv,
-)
-from sklearn.pipeline import Pipeline
+from sklearn import get_config
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import ParameterGrid, ParameterSampler, check_cv
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.utils import check_random_state
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .engine import (
-    Options,
+from .engine import Options, fit_and_score, use_one_thread
+from .tasks import (
+    Data,
     Task,
-    best_index,
+    as_data,
+    candidate_tasks,
     check_estimator,
-    fit_and_score,
     gather,
     network_seeds,
-    score_candidates,
+    split_samples,
     split_tasks,
-    use_one_thread,
     with_params,
 )
 
 
 def cross_validate(
-    estimator: Pipeline,
-    X: np.ndarray,
-    y: np.ndarray,
+    estimator: BaseEstimator,
+    X,
+    y,
     *,
+    groups=None,
+    scoring: str | Callable | Iterable | Mapping | None = None,
     cv: int | Iterable | None = None,
-    seeds: Sequence[int] | None = None,
     n_jobs: int | None = None,
+    params: Mapping[str, object] | None = None,
+    return_train_score: bool = False,
     return_estimator: bool = False,
+    return_indices: bool = False,
+    error_score: float | str = np.nan,
+    seeds: Sequence[int] | None = None,
     return_curves: bool = False,
     dropout_passes: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> dict:
-    """Fit and score a clone of the pipeline on every split, with the networks in stacks.
+    """Fit and score a clone of the estimator on every split, with the networks in stacks.
 
     It differs from `sklearn.model_selection.cross_validate` in one respect: the network of
-    each split gets a seed of its own, derived from the classifier's ``random_state``. An
-    integer ``random_state`` would otherwise give every split the same initial weights.
+    each split gets a seed of its own, derived from the network's ``random_state``. An integer
+    ``random_state`` would otherwise give every split the same initial weights.
 
     Within ``joblib.parallel_config(backend="dask")`` the stacks are trained on the workers
     of the Dask cluster, else in threads.
 
     Parameters
     ----------
-    estimator : Pipeline
-        Unfitted; its last step is a `KerasClassifier`.
-    X : array of shape (n_samples, n_features)
-    y : array of shape (n_samples,)
-        Class labels, two of them.
+    estimator : Pipeline, KerasClassifier or KerasRegressor
+        Unfitted; the last step of a pipeline is one of the others.
+    X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+        Taken by position, and passed on to the first step of the pipeline as it is.
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        Class labels, one-hot classes, or numbers.
+    groups : array-like of shape (n_samples,), optional
+        Passed to ``cv.split``.
+    scoring : str, callable, list, dict or None, default=None
+        As in scikit-learn, computed from what the network predicts for the test samples. None
+        means accuracy or R².
     cv : int, cross-validation splitter, iterable of (train, test) or None, default=None
-        As in scikit-learn: a number of stratified folds, not shuffled (None: 5), a splitter,
-        or index arrays.
-    seeds : sequence of int of shape (n_splits,), optional
-        The seed of each split's network. By default, ``network_seeds(random_state, n_splits)``.
+        As in scikit-learn: a number of folds, not shuffled (None: 5), a splitter, or arrays of
+        indices or masks.
     n_jobs : int or None, default=None
         Number of threads. None means that of an active `joblib.parallel_config`, or one per
         core; -1 means one per core. The scores do not depend on it.
-    return_estimator : bool, default=False
-        Whether to return the fitted pipelines.
+    params : dict, optional
+        Parameters of fitting, as in scikit-learn: ``<step>__sample_weight``, or, with metadata
+        routing, what the steps, the scorer and the splitter have requested.
+    return_train_score, return_estimator, return_indices : bool, default=False
+        Whether to return the scores of the training samples, the fitted estimators, the splits.
+    error_score : float or "raise", default=nan
+        Score of a network that cannot be trained. A part that has no stacked form is always an
+        error.
+    seeds : sequence of int of shape (n_splits,), optional
+        The seed of each split's network. By default, ``network_seeds(random_state, n_splits)``.
     return_curves : bool, default=False
         Whether to return the scores after every epoch, dropout off.
     dropout_passes : int, default=0
@@ -81,83 +97,139 @@ def cross_validate(
     Returns
     -------
     dict of arrays of shape (n_splits,)
-        ``test_score`` and ``train_score`` (accuracy), ``test_log_loss``, ``train_log_loss``
-        and ``collapsed`` (on the training samples; see `measure`); ``build_time``,
-        ``fit_time`` and ``score_time`` (seconds, an equal share of the stack's). On request
-        ``dropout_score`` and ``dropout_log_loss``; ``estimator``, a list of pipelines;
+        ``test_score``, or ``test_<name>`` of each scorer, and on request ``train_``; without
+        `scoring` also ``test_log_loss`` of a classifier, ``test_squared_error`` of a
+        regressor. ``collapsed`` (see `measure`; on the training samples); ``build_time``,
+        ``fit_time`` and ``score_time`` (seconds, an equal share of the stack's); ``n_epochs``
+        if training can stop early. On request ``dropout_score`` and ``dropout_log_loss``;
+        ``estimator``, a list; ``indices``, a dict of the lists ``train`` and ``test``;
         ``curves``, a dict of arrays of shape (n_splits, epochs).
 
     Raises
     ------
     Unstackable
-        If a part of the pipeline has no stacked form; the message names the part.
+        If a part of the estimator has no stacked form; the message names the part.
     TypeError
-        If the estimator is not such a pipeline.
+        If the estimator is not such a one.
+    ValueError
+        If no network can be trained.
     """
-    X, y = np.asarray(X), np.asarray(y)
-    options = Options(return_estimator, return_curves, dropout_passes)
-    tasks = split_tasks(estimator, X, y, cv, seeds)
-    return gather(fit_and_score(tasks, X, y, options, n_jobs, progress))
+    check_estimator(estimator)
+    scorer = None
+    if scoring is not None:
+        scorer = check_scoring(estimator, scoring, raise_exc=error_score == "raise")
+    of_fit, of_split, of_score = _routed(estimator, y, cv, scorer, groups, params or {})
+    data = as_data(estimator, X, y, of_fit)
+    options = Options(
+        estimator=return_estimator,
+        train_score=return_train_score,
+        curves=return_curves,
+        dropout_passes=dropout_passes,
+        scorer=scorer,
+        score_params=of_score,
+        error_score=error_score,
+    )
+    tasks = split_tasks(estimator, data, cv, seeds, of_split)
+    results = gather(fit_and_score(tasks, data, options, n_jobs, progress))
+    if return_indices:
+        results["indices"] = {
+            "train": [task.train for task in tasks],
+            "test": [task.test for task in tasks],
+        }
+    return results
 
 
-class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Randomised search over a pipeline's parameters, as `RandomizedSearchCV` does it.
+def _routed(estimator, y, cv, scorer, groups, params):
+    """Return the parameters of fitting, splitting and scoring, as scikit-learn divides them."""
+    if not get_config()["enable_metadata_routing"]:
+        return params, {"groups": groups}, {}
+    if groups is not None:
+        raise ValueError("with metadata routing, pass `groups` in `params`")
+    router = MetadataRouter(owner="cross_validate")
+    cv = check_cv(cv, y, classifier=is_classifier(estimator))
+    parts = {
+        "estimator": (estimator, "fit"),
+        "splitter": (cv, "split"),
+        "scorer": (scorer, "score"),
+    }
+    for name, (part, method) in parts.items():
+        if part is not None:
+            mapping = MethodMapping().add(caller="fit", callee=method)
+            router.add(**{name: part}, method_mapping=mapping)
+    routed = process_routing(router, "fit", **params)
+    return tuple(dict(routed.get(name, {}).get(method, {})) for name, (_, method) in parts.items())
 
-    The networks of all candidates and splits train in stacks. The candidate with the highest
-    mean accuracy is chosen, the first on ties, and refitted to all samples.
+
+class StackedSearchCV(BaseSearchCV):
+    """Random or grid search over an estimator's parameters, as scikit-learn does it.
+
+    The networks of all candidates and splits train in stacks. The rest is that of
+    `GridSearchCV` and `RandomizedSearchCV`: splits, scores, ``cv_results_``, choice, methods.
 
     Parameters
     ----------
-    estimator : Pipeline
-        Its last step is a `KerasClassifier`.
+    estimator : Pipeline, KerasClassifier or KerasRegressor
+        See `cross_validate`.
     param_distributions : dict or list of dicts
         Parameter names with lists, or distributions with a method ``rvs``.
-    n_iter : int, default=30
-        Number of candidates to draw; at most as many as the lists allow.
-    cv : int, cross-validation splitter, iterable of (train, test) or None, default=5
-        A number of stratified, shuffled folds (None: 5), a splitter, or index arrays.
-    random_state : int, RandomState or None, default=None
-        Decides candidates, splits and networks.
-    n_jobs : int or None, default=None
+    n_iter : int or None, default=None
+        Number of candidates to draw, at most as many as the lists allow. None means the whole
+        grid, or 30 if there are distributions.
+    scoring, cv, n_jobs, error_score, return_train_score
         See `cross_validate`.
+    refit : bool, str or callable, default=True
+        Whether to fit the best candidate to all samples; the name of the scorer that decides
+        if there are several, or a function that maps ``cv_results_`` to an index.
+    verbose : int, default=0
+        Whether to print how many networks are trained.
+    random_state : int, RandomState or None, default=None
+        Decides candidates and networks.
 
     Attributes
     ----------
     cv_results_ : dict of arrays of shape (n_candidates,)
-        ``params``, ``param_<name>``, ``mean_test_score``, ``std_test_score``,
-        ``rank_test_score``, ``split<i>_test_score``, ``mean_train_score`` and ``collapsed``,
-        a number of networks.
-    best_index_ : int
-    best_params_ : dict
-    best_score_ : float
-        Mean accuracy of the best candidate on the splits that chose it: optimistic.
-    best_estimator_ : Pipeline
-        Fitted to all samples.
-    classes_ : array of shape (2,)
-    n_splits_ : int
+        As in scikit-learn, and ``collapsed``, a number of networks.
+    best_index_, best_params_, best_score_, best_estimator_, scorer_, refit_time_, n_splits_
+        As in scikit-learn. The score is that of the splits that chose the candidate:
+        optimistic.
     """
 
     def __init__(
-        self, estimator, param_distributions, *, n_iter=30, cv=5, random_state=None, n_jobs=None
+        self,
+        estimator,
+        param_distributions,
+        *,
+        n_iter=None,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        random_state=None,
+        error_score=np.nan,
+        return_train_score=False,
     ):
         self.estimator = estimator
         self.param_distributions = param_distributions
         self.n_iter = n_iter
-        self.cv = cv
-        self.random_state = random_state
+        self.scoring = scoring
         self.n_jobs = n_jobs
+        self.refit = refit
+        self.cv = cv
+        self.verbose = verbose
+        self.random_state = random_state
+        self.error_score = error_score
+        self.return_train_score = return_train_score
 
-    def fit(self, X, y, groups=None):
+    def fit(self, X, y=None, **params):
         """Search, then fit the best candidate to all samples.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Without missing values, even if a step of the pipeline would impute them.
-        y : array-like of shape (n_samples,)
-            Class labels, two of them.
-        groups : array-like of shape (n_samples,), optional
-            Passed to ``cv.split``.
+        X, y
+            See `cross_validate`.
+        **params
+            ``groups``, and parameters of fitting; see ``params`` of `cross_validate`.
 
         Returns
         -------
@@ -166,75 +238,109 @@ class StackedSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            If the estimator is not such a pipeline.
+            If the estimator is not such a one.
         ValueError
-            If there are not two classes in y and in each training set, a parameter cannot be
-            searched, or a part of the pipeline has no stacked form (`Unstackable`).
+            If there is no such parameter, no network can be trained, or a part of the
+            estimator has no stacked form (`Unstackable`).
         """
         check_estimator(self.estimator)
-        X, y = validate_data(self, X, y)
-        check_classification_targets(y)
-        self.classes_ = np.unique(y)
-        if len(self.classes_) != 2:
-            raise ValueError(
-                f"Only binary classification is supported; y has {len(self.classes_)} class(es)."
-            )
+        if y is None:
+            raise ValueError("StackedSearchCV requires y to be passed, but the target y is None")
+        scorer, refit_metric = self._get_scorers()
+        routed = self._get_routed_params_for_fit(params)
+        data = as_data(self.estimator, X, y, routed.estimator.fit)
+        if is_classifier(self.estimator):
+            check_classification_targets(data.y)
+        splits = split_samples(self.estimator, data, self.cv, routed.splitter.split)
+        self.n_splits_ = len(splits)
         seed = self.random_state
         if isinstance(seed, np.random.RandomState):
-            seed = int(seed.randint(2**31))
-        candidates = draw_candidates(self.param_distributions, self.n_iter, seed)
-        cv = 5 if self.cv is None else self.cv
-        if isinstance(cv, int | np.integer):
-            cv = StratifiedKFold(cv, shuffle=True, random_state=seed)
-        splits = list(check_cv(cv, y, classifier=True).split(X, y, groups))
-        if any(len(np.unique(y[train])) < 2 for train, _ in splits):
-            raise ValueError("a training set has samples of one class only; use stratified splits")
-        scores = score_candidates(
-            self.estimator, candidates, X, y, splits, seed=seed, n_jobs=self.n_jobs
+            seed = int(check_random_state(seed).randint(2**31))
+        options = Options(
+            train_score=self.return_train_score,
+            scorer=None if self.scoring is None else scorer,
+            score_params=routed.scorer.score,
+            error_score=self.error_score,
         )
-        self.cv_results_ = _cv_results(candidates, scores)
-        self.n_splits_ = len(splits)
-        self.best_index_ = best_index(scores["test_score"])
-        self.best_params_ = candidates[self.best_index_]
-        self.best_score_ = self.cv_results_["mean_test_score"][self.best_index_]
-        self.best_estimator_ = fit_candidate(self.estimator, self.best_params_, X, y, seed=seed)
+        self.cv_results_ = {}
+
+        def evaluate(candidates):
+            if self.verbose > 0:
+                print(
+                    f"Fitting {len(splits)} folds for each of {len(candidates)} candidates, "
+                    f"totalling {len(splits) * len(candidates)} fits"
+                )
+            tasks = candidate_tasks(self.estimator, candidates, splits, seed)
+            results = fit_and_score(tasks, data, options, self.n_jobs)
+            self.cv_results_ = self._table(candidates, results)
+
+        self._run_search(evaluate, seed)
+        names = [name.removeprefix("mean_test_") for name in self.cv_results_]
+        self.multimetric_ = "mean_test_score" not in self.cv_results_
+        if callable(self.scoring) and self.multimetric_:
+            self._check_refit_for_multimetric(dict.fromkeys(names))
+            refit_metric = self.refit
+        if self.refit or not self.multimetric_:
+            of_best = self.refit, refit_metric, self.cv_results_
+            self.best_index_ = self._select_best_index(*of_best)
+            if not callable(self.refit):
+                self.best_score_ = self.cv_results_[f"mean_test_{refit_metric}"][self.best_index_]
+            self.best_params_ = self.cv_results_["params"][self.best_index_]
+        if self.refit:
+            started = time.perf_counter()
+            best = with_params(self.estimator, self.best_params_)
+            self.best_estimator_ = _fit(best, data, seed)
+            self.refit_time_ = time.perf_counter() - started
+            if hasattr(self.best_estimator_, "feature_names_in_"):
+                self.feature_names_in_ = self.best_estimator_.feature_names_in_
+        self.scorer_ = getattr(scorer, "_scorers", scorer)
         return self
 
-    def predict(self, X):
-        """Predict class labels with the best estimator: an array of shape (n_samples,)."""
-        return self._best("predict", X)
+    def _run_search(self, evaluate_candidates, seed=None):
+        candidates = draw_candidates(self.param_distributions, self.n_iter, seed)
+        evaluate_candidates(candidates)
 
-    def predict_proba(self, X):
-        """Predict class probabilities with the best estimator: an array (n_samples, 2)."""
-        return self._best("predict_proba", X)
-
-    def _best(self, method, X):
-        check_is_fitted(self)
-        return getattr(self.best_estimator_, method)(validate_data(self, X, reset=False))
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        return tags
+    def _table(self, candidates, results):
+        """Return ``cv_results_``; scikit-learn makes it from the result of each network."""
+        prefixes = ("test", "train") if self.return_train_score else ("test",)
+        for result in results:
+            for part in prefixes:
+                scores = {
+                    name.removeprefix(f"{part}_"): score
+                    for name, score in result.items()
+                    if name.startswith(f"{part}_")
+                }
+                # Without `scoring` there are further measures; the search has one score.
+                result[f"{part}_scores"] = scores.get("score", scores)
+        columns = [f"{part}_scores" for part in prefixes] + ["fit_time", "score_time"]
+        out = [{name: result[name] for name in columns} for result in results]
+        collapsed = np.reshape([result["collapsed"] for result in results], (len(candidates), -1))
+        return self._format_results(
+            candidates, self.n_splits_, out, {"collapsed": collapsed.sum(axis=1)}
+        )
 
 
 def draw_candidates(
-    space: Mapping | Sequence[Mapping], n_candidates: int, seed: int | None
+    space: Mapping | Sequence[Mapping], n_candidates: int | None, seed: int | None
 ) -> list[dict[str, object]]:
     """Draw candidates by `sklearn.model_selection.ParameterSampler`, as dicts in the space's order.
 
-    If the space has lists only, no candidate is drawn twice, and there may be fewer.
+    If the space has lists only, no candidate is drawn twice, and there may be fewer; None means
+    all of them, in the order of the grid. With distributions, None means 30.
     """
     spaces = [space] if isinstance(space, Mapping) else space
     if not any(hasattr(values, "rvs") for each in spaces for values in each.values()):
+        if n_candidates is None:
+            return list(ParameterGrid(spaces))
         n_candidates = min(n_candidates, len(ParameterGrid(spaces)))
+    n_candidates = 30 if n_candidates is None else n_candidates
     names = dict.fromkeys(name for each in spaces for name in each)
     drawn = ParameterSampler(spaces, n_candidates, random_state=seed)
     return [{name: each[name] for name in names if name in each} for each in drawn]
 
 
 def check_candidates(
-    estimator: Pipeline, candidates: Sequence[Mapping[str, object]], n_features: int
+    estimator: BaseEstimator, candidates: Sequence[Mapping[str, object]], n_features: int
 ) -> None:
     """Check that the network of each candidate can be built and trained.
 
@@ -247,10 +353,8 @@ def check_candidates(
     for candidate in candidates:
         named = ", ".join(f"{name} = {value!r}" for name, value in candidate.items())
         try:
-            if unknown := sorted(set(candidate) - set(estimator.get_params())):
-                raise ValueError(f"there is no parameter {unknown[0]}")
             changed = with_params(estimator, candidate)
-            changed[-1].training_parameters(n_samples=2)
+            changed[-1].training(n_samples=2)
             X = changed[:-1].fit_transform(np.zeros((2, n_features), np.float32))
             changed[-1].build(X, np.array([0, 1]))
         except Exception as error:  # Keras raises errors of any type
@@ -258,28 +362,20 @@ def check_candidates(
 
 
 def fit_candidate(
-    estimator: Pipeline, params: Mapping, X: np.ndarray, y: np.ndarray, *, seed: int | None = None
-) -> Pipeline:
+    estimator: BaseEstimator,
+    params: Mapping,
+    X: np.ndarray,
+    y: np.ndarray,
+    *,
+    seed: int | None = None,
+) -> BaseEstimator:
     """Return a clone of the pipeline with these parameters, fitted to all samples."""
-    rows = np.arange(len(y))
-    task = Task(with_params(estimator, params), network_seeds(seed, 1)[0], rows, rows)
-    (result,) = fit_and_score([task], X, y, Options(estimator=True), n_jobs=1)
+    return _fit(with_params(estimator, params), as_data(estimator, X, y), seed)
+
+
+def _fit(estimator: BaseEstimator, data: Data, seed: int | None) -> BaseEstimator:
+    """Return a clone of the estimator, fitted to all samples in a stack of its own."""
+    rows = np.arange(len(data.y))
+    task = Task(estimator, network_seeds(seed, 1)[0], rows, rows)
+    (result,) = fit_and_score([task], data, Options(estimator=True), n_jobs=1)
     return result["estimator"]
-
-
-def _cv_results(candidates, scores):
-    mean = scores["test_score"].mean(axis=1)
-    results = {
-        "params": candidates,
-        "mean_test_score": mean,
-        "std_test_score": scores["test_score"].std(axis=1),
-        "rank_test_score": rankdata(-mean.round(12), method="min").astype(np.int32),
-        "mean_train_score": scores["train_score"].mean(axis=1),
-        "collapsed": scores["collapsed"].sum(axis=1),
-    }
-    for number, column in enumerate(scores["test_score"].T):
-        results[f"split{number}_test_score"] = column
-    for name in dict.fromkeys(name for candidate in candidates for name in candidate):
-        values = (candidate.get(name) for candidate in candidates)
-        results[f"param_{name}"] = np.fromiter(values, object)  # a tuple is one value
-    return results

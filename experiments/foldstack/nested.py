@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedKFold
-from sklearn.pipeline import Pipeline
 
-from .engine import Task, best_index, fit_and_score, network_seeds, score_candidates, with_params
+from .engine import fit_and_score, score_candidates
+from .tasks import Task, as_data, best_index, network_seeds, with_params
 
 Splits = Sequence[tuple[np.ndarray, np.ndarray]]
 SCORES = ("test_score", "test_log_loss", "collapsed")
@@ -48,7 +49,7 @@ def nested_splits(
 
 
 def nested_cross_validate(
-    estimator: Pipeline,
+    estimator: BaseEstimator,
     candidates: Sequence[Mapping[str, object]],
     X: np.ndarray,
     y: np.ndarray,
@@ -124,7 +125,9 @@ def _score_outer(estimator, candidates, ways, X, y, outer, seed, n_jobs):
     # In the order of the pipelines; the choice -1 is the last one, the baseline.
     needed = sorted(needed, key=lambda pair: (pair[0], pair[1] % len(pipelines)))
     tasks = [Task(pipelines[choice], seeds[fold], *outer[fold]) for fold, choice in needed]
-    scores = dict(zip(needed, fit_and_score(tasks, X, y, n_jobs=n_jobs), strict=True))
+    scores = dict(
+        zip(needed, fit_and_score(tasks, as_data(estimator, X, y), n_jobs=n_jobs), strict=True)
+    )
     return {
         way: {"candidate": np.array(choices)}
         | {key: np.array([scores[pair][key] for pair in enumerate(choices)]) for key in SCORES}

@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.model_selection import cross_validate as sklearn_cross_validate
-from sklearn.pipeline import Pipeline
 
-from .engine import gather, resolve_n_jobs, split_tasks, use_one_thread
-from .metrics import measure
+from .engine import resolve_n_jobs, use_one_thread
+from .metrics import measure_outputs
+from .tasks import as_data, gather, last_step, split_tasks
 
 
 def cross_validate_sequentially(
-    estimator: Pipeline,
+    estimator: BaseEstimator,
     X: np.ndarray,
     y: np.ndarray,
     *,
@@ -39,10 +39,10 @@ def cross_validate_sequentially(
     dict of arrays of shape (n_splits,)
         The keys are those of `cross_validate`, without ``build_time``.
     """
-    X, y = np.asarray(X), np.asarray(y)
+    data = as_data(estimator, X, y)
     calls = [
-        delayed(_fit_and_score)(task, X, y, return_estimator)
-        for task in split_tasks(estimator, X, y, cv, seeds)
+        delayed(_fit_and_score)(task, data.X, data.y, return_estimator)
+        for task in split_tasks(estimator, data, cv, seeds)
     ]
     results = []
     for result in Parallel(n_jobs=resolve_n_jobs(n_jobs), return_as="generator")(calls):
@@ -54,8 +54,8 @@ def cross_validate_sequentially(
 
 def _fit_and_score(task, X, y, return_estimator):
     use_one_thread()
-    seeded = clone(task.pipeline)
-    seeded[-1].set_params(random_state=task.seed)
+    seeded = clone(task.estimator)
+    last_step(seeded).set_params(random_state=task.seed)
     scores = sklearn_cross_validate(
         seeded,
         X,
@@ -71,5 +71,10 @@ def _fit_and_score(task, X, y, return_estimator):
     return {key: value[0] for key, value in scores.items()}
 
 
-def _score(pipeline, X, y):
-    return measure(y == pipeline.classes_[1], pipeline.predict_proba(X)[:, 1])
+def _score(estimator, X, y):
+    if not is_classifier(estimator):
+        y, outputs = np.reshape(y, (len(y), -1)), np.reshape(estimator.predict(X), (len(y), -1))
+        return measure_outputs(y, outputs, True, numbers=True)
+    outputs = estimator.predict_proba(X)
+    outputs = outputs[:, 1:] if outputs.shape[1] == 2 else outputs
+    return measure_outputs(np.searchsorted(estimator.classes_, y), outputs, True, numbers=False)

@@ -11,7 +11,8 @@ from pathlib import Path
 from experiments.harness.files import REPOSITORY
 
 LOCK = "requirements.txt"
-TRAINING = ("classifier", "draws", "engine", "metrics", "nested", "network", "reference", "stack")
+TRAINING = ("draws", "engine", "estimators", "metrics", "nested", "network", "recipe", "reference")
+TRAINING += ("stack", "stopping", "tasks")
 PACKAGES = ("tensorflow", "keras", "scikeras", "scikit-learn", "pandas", "numpy")
 
 

@@ -80,6 +80,7 @@ class Run:
         """Cross-validate a pipeline; options are those of `foldstack.cross_validate`."""
         options = {"n_jobs": self.options.jobs, "cv": splits or self.splits} | options
         if engine == "stacked":
+            options = {"return_train_score": True, "error_score": "raise"} | options
             return foldstack.cross_validate(pipeline, self.data.X, self.data.y, **options)
         cross_validate = foldstack.cross_validate_sequentially
         with worker_processes(options["n_jobs"]):
@@ -184,7 +185,9 @@ def cross_validate_arm(this: Run, settings: Mapping[str, object]) -> None:
         last = curves[curves["epoch"] == options.epochs]
         return folds[folds.set_index(CURVE_KEYS).index.isin(last.set_index(CURVE_KEYS).index)]
 
-    more = {"kept": with_curves, "return_curves": True, "at_once": np.inf} if options.curves else {}
+    more = {"engine": options.engine}
+    if options.curves:
+        more |= {"kept": with_curves, "return_curves": True, "at_once": np.inf}
     folds = grow(this, name, "experiment", {name: settings}, tabulate, metadata, **more)
     this.lap("training")
     if options.engine == "stacked":

@@ -149,7 +149,7 @@ _COMMANDS = (
     Command("all", (*_SPLITS, "scheduler", "verbose"), {"repeats": 30}),
     Command("validate", (*_SPLITS, "part"), {"repeats": 5}, "engine_check"),
     Command("verify", ("jobs", "data", "results", "scheduler", "only")),
-    Command("benchmark", ("epochs", "seed", "data", "results", "before")),
+    Command("benchmark", ("epochs", "seed", "data", "results", "before", "part")),
 )
 COMMANDS = {command.name: command for command in _COMMANDS}
 

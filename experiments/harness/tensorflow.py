@@ -20,7 +20,7 @@ def start_tensorflow() -> None:
     # import Matplotlib for pictures that nobody draws here: a tenth of the import.
     gc.disable()
     with _muted_stderr(), _hidden("matplotlib"):
-        from experiments.foldstack.stack import keras, tf  # imported as is best for stacks
+        from experiments.foldstack.recipe import keras, tf  # imported as is best for stacks
 
         logging.getLogger("tensorflow").setLevel("ERROR")  # every fold is a new model: no retracing
         tf.random.uniform(())  # starts the runtime, which prints too

@@ -256,8 +256,12 @@ def speed(folder: Path) -> dict:
         if way.endswith(ONE_CORE)
     ]
     sgemm = metadata.get("sgemm_gflops", {}).get(str(machine["cores"]))
+    searches = []
+    if store.exists(folder, "benchmark-search"):
+        searches = _read_records(folder, "benchmark-search")
     return {
         "rows": rows,
+        "searches": searches,
         "machine": machine,
         "ratios": ratios,
         "efficiencies": sorted(efficiencies),

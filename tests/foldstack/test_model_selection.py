@@ -13,17 +13,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from experiments.foldstack import cross_validate, cross_validate_sequentially, repeated_splits
-from experiments.foldstack.engine import (
-    STACK_BYTES,
-    STACK_COPIES,
-    Task,
-    _plan,
-    fit_and_score,
-    network_seeds,
-)
+from experiments.foldstack.engine import STACK_BYTES, STACK_COPIES, _plan, fit_and_score
 from experiments.foldstack.metrics import measure
 from experiments.foldstack.network import build_pipeline, keras
-from experiments.foldstack.stack import PACKET, Unstackable
+from experiments.foldstack.recipe import PACKET, Unstackable
+from experiments.foldstack.tasks import Task, as_data, network_seeds
 
 TINY = {"hidden_units": (8,), "hidden_dropout": 0.2}
 SCORES = ("test_score", "train_score", "test_log_loss", "train_log_loss", "collapsed")
@@ -37,6 +31,8 @@ def splits(sonar):
 
 def run(data, splits, validate=cross_validate, n_jobs=1, seed=7, **options):
     pipeline = build_pipeline(**TINY, epochs=2, random_state=seed)
+    if validate is cross_validate:
+        options["return_train_score"] = True
     return validate(pipeline, data.X, data.y, cv=splits, n_jobs=n_jobs, **options)
 
 
@@ -89,8 +85,9 @@ def test_both_functions_agree_if_nothing_is_random(sonar, splits):
     pipeline = build_pipeline(
         hidden_units=(), learning_rate=0.5, epochs=200, batch_size=-1, random_state=0
     )
-    stacked = cross_validate(pipeline, sonar.X, sonar.y, cv=splits, n_jobs=1)
-    reference = cross_validate_sequentially(pipeline, sonar.X, sonar.y, cv=splits, n_jobs=1)
+    options = {"cv": splits, "n_jobs": 1}
+    stacked = cross_validate(pipeline, sonar.X, sonar.y, return_train_score=True, **options)
+    reference = cross_validate_sequentially(pipeline, sonar.X, sonar.y, **options)
     np.testing.assert_allclose(stacked["test_score"], reference["test_score"], atol=0.05)
     np.testing.assert_allclose(stacked["train_log_loss"], reference["train_log_loss"], rtol=0.05)
 
@@ -99,10 +96,11 @@ def test_splits_with_different_numbers_of_batches_train_as_they_would_alone(sona
     pipeline = build_pipeline(hidden_units=(8,), epochs=3)
     numbers = np.random.default_rng(0).permutation(208)
     tasks = [Task(pipeline, i, numbers[:n], numbers[n:]) for i, n in enumerate([32, 33, 47, 48])]
-    together = fit_and_score(tasks, sonar.X, sonar.y)
+    data = as_data(pipeline, sonar.X, sonar.y)
+    together = fit_and_score(tasks, data)
     for i, task in enumerate(tasks):
-        alone = fit_and_score([task], sonar.X, sonar.y)[0]
-        for key in SCORES:
+        alone = fit_and_score([task], data)[0]
+        for key in ("test_score", "test_log_loss", "collapsed"):
             assert together[i][key] == alone[key]
 
 
@@ -154,7 +152,8 @@ def test_neither_the_number_of_networks_nor_of_jobs_changes_a_bit(sonar, batch_s
     def scores(n_repeats, n_jobs, **options):
         X, y = sonar.X[3:], sonar.y[3:]  # 205 rows fill no whole packets
         cv = repeated_splits(X, y, n_splits=5, n_repeats=n_repeats, seed=7)
-        return cross_validate(pipeline, X, y, cv=cv, n_jobs=n_jobs, **options)
+        options |= {"cv": cv, "n_jobs": n_jobs, "return_train_score": True}
+        return cross_validate(pipeline, X, y, **options)
 
     plain = scores(4, 2, dropout_passes=3)
     curved = scores(4, 1, dropout_passes=3, return_curves=True)
@@ -198,8 +197,6 @@ def test_pipelines_with_one_step_and_with_three(sonar, splits):
 
 
 IGNORED = {
-    "class_weight": "balanced",
-    "validation_split": 0.1,
     "shuffle": False,
     "fit__initial_epoch": 1,
     "callbacks": keras.callbacks.TerminateOnNaN,
@@ -211,7 +208,7 @@ def test_parameters_that_a_stack_would_ignore_are_for_the_other_function(sonar, 
     value = IGNORED[parameter]
     pipeline = build_pipeline(**TINY, epochs=2, random_state=0)
     pipeline.set_params(**{f"mlp__{parameter}": value})
-    with pytest.raises(Unstackable, match=f"parameter {parameter}="):
+    with pytest.raises(Unstackable, match=f"parameter {parameter}=|callback TerminateOnNaN"):
         cross_validate(pipeline, sonar.X, sonar.y, cv=splits)
     options = {"cv": splits[:1], "n_jobs": 1, "return_estimator": True}
     scores = cross_validate_sequentially(pipeline, sonar.X, sonar.y, **options)
@@ -258,8 +255,8 @@ def test_cv_and_inputs_are_those_of_scikit_learn(sonar):
         assert np.array_equal(scores["test_log_loss"], expected["test_log_loss"])
 
 
-def test_other_estimators_and_more_classes_are_refused(sonar):
-    with pytest.raises(TypeError, match=r"last step is a foldstack.KerasClassifier, got SVC"):
+def test_other_estimators_and_single_classes_are_refused(sonar):
+    with pytest.raises(TypeError, match=r"foldstack.KerasClassifier or KerasRegressor.* got SVC"):
         cross_validate(SVC(), sonar.X, sonar.y)
-    with pytest.raises(ValueError, match="Only binary classification is supported"):
-        cross_validate(build_pipeline(epochs=1), sonar.X, np.arange(208) % 3)
+    with pytest.raises(ValueError, match=r"all the 5 fits failed.* of one class only"):
+        cross_validate(build_pipeline(epochs=1), sonar.X, ["R"] * 208)

@@ -45,7 +45,7 @@ def test_inner_splits_choose_and_outer_splits_score(sonar):
     [
         ({"mlp__model__droput": 0.2}, "mlp__model__droput = 0.2: there is no parameter"),
         ({RATE: -1}, f"{RATE} = -1: `learning_rate` must be"),
-        ({"mlp": None}, "mlp = None: mlp cannot be searched"),
+        ({"mlp": None}, "mlp = None: the estimator must be a foldstack.KerasClassifier"),
     ],
 )
 def test_impossible_candidates_are_named(candidate, message):

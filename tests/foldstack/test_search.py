@@ -11,7 +11,8 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedK
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from experiments.foldstack import StackedSearchCV, build_pipeline, draw_candidates
-from experiments.foldstack.engine import best_index, score_candidates
+from experiments.foldstack.engine import score_candidates
+from experiments.foldstack.tasks import best_index
 
 UNITS, DROPOUT = "mlp__model__hidden_units", "mlp__model__hidden_dropout"
 RATE = "mlp__model__learning_rate"
@@ -52,12 +53,22 @@ def name_of(part):
     return getattr(part, "__name__", type(part).__name__)
 
 
+SEARCH_OPTIONS = {"cv": 2, "random_state": 0, "n_jobs": 1, "error_score": "raise"}
 ESTIMATOR = StackedSearchCV(
     build_pipeline(hidden_units=(8,), learning_rate=0.1, epochs=20),
     {DROPOUT: [0.0]},
-    **{"n_iter": 1, "cv": 2, "random_state": 0, "n_jobs": 1},
+    **SEARCH_OPTIONS,
 )
-CHECKS = list(estimator_checks_generator(ESTIMATOR, mark="skip"))
+REGRESSOR = StackedSearchCV(
+    build_pipeline(task="regression", hidden_units=(8,), learning_rate=0.02, epochs=20),
+    {DROPOUT: [0.0]},
+    **SEARCH_OPTIONS,
+)
+CHECKS = [
+    check
+    for estimator in (ESTIMATOR, REGRESSOR)
+    for check in estimator_checks_generator(estimator, mark="skip")
+]
 
 
 @pytest.mark.slow
@@ -68,14 +79,15 @@ def test_the_search_passes_scikit_learn_s_checks(estimator, check):
 
 
 def test_the_search_refuses_what_it_cannot_train(sonar):
-    with pytest.raises(ValueError, match="binary"):
-        StackedSearchCV(pipeline(), SPACE).fit(sonar.X, np.arange(208) % 3)
-    with pytest.raises(ValueError, match="a training set has samples of one class only"):
-        StackedSearchCV(pipeline(), SPACE, cv=KFold(2)).fit(sonar.X, sonar.y)
-    with pytest.raises(TypeError, match="must be a Pipeline whose last step is a foldstack"):
+    search = StackedSearchCV(pipeline(), SPACE, cv=KFold(2), error_score="raise")
+    with pytest.raises(ValueError, match="the training samples are of one class only"):
+        search.fit(sonar.X, sonar.y)
+    with pytest.raises(TypeError, match=r"must be a foldstack.KerasClassifier or KerasRegressor"):
         StackedSearchCV(LogisticRegression(), {"C": [1]}).fit(sonar.X, sonar.y)
-    with pytest.raises(ValueError, match="mlp__optimizer cannot be searched: it has no effect"):
-        StackedSearchCV(pipeline(), {"mlp__optimizer": ["adam"]}).fit(sonar.X, sonar.y)
+    for name in ("mlp__model__hidden", "mlp__unit", "scale__with_mean"):
+        expected = f"there is no parameter {name}; there are .*mlp__model__hidden_units"
+        with pytest.raises(ValueError, match=expected):
+            StackedSearchCV(pipeline(), {name: [1]}).fit(sonar.X, sonar.y)
 
 
 def test_the_search_takes_groups_splitters_and_lists_of_spaces(sonar):

@@ -9,7 +9,8 @@ import pytest
 from experiments.foldstack import stack as stack_module
 from experiments.foldstack.draws import Draws
 from experiments.foldstack.network import build_network
-from experiments.foldstack.stack import Stack, Unstackable, blueprint, dropout, keras, tf
+from experiments.foldstack.recipe import Recipe, Unstackable, dropout, keras, tf
+from experiments.foldstack.stack import Samples, Stack
 
 L, SGD = keras.layers, keras.optimizers.SGD
 smoothed = functools.partial(keras.losses.BinaryCrossentropy, label_smoothing=0.1)
@@ -41,7 +42,7 @@ def draws(copies, seed=0):
 def random_data(rows, features=60):
     generator = np.random.default_rng(1)
     X = generator.normal(size=(len(rows), max(rows), features)).astype(np.float32)
-    y = (X[..., 0] + generator.normal(size=X.shape[:2]) > 0).astype(np.float32)
+    y = (X[..., :1] + generator.normal(size=(*X.shape[:2], 1)) > 0).astype(np.float32)
     return X, y
 
 
@@ -67,9 +68,14 @@ def out(**options):
     return L.Dense(1, activation="sigmoid", **options)
 
 
+def stack_of(network, n_copies, batch_size=16, **options):
+    return Stack(Recipe(network), n_copies, batch_size, **options)
+
+
 def trained(stack, X, y, rows, epochs, seed=0):
     drawn = draws(len(rows), seed)
-    return stack.train(stack.initial_weights(drawn), X, y, rows, drawn, epochs=epochs)
+    samples = Samples(X, y, np.array(rows))
+    return stack.train(stack.initial_weights(drawn), samples, drawn, epochs=epochs)
 
 
 BUILDERS = {
@@ -94,15 +100,15 @@ def test_each_copy_trains_as_keras_fit_does(sonar, name, epochs, tolerance):
     learning rate float32 rounding grows to 0.1 within 20 epochs whoever trains."""
     rows = [187, 188, 187]
     orders = [np.roll(np.arange(208), 50 * i)[:188] for i in range(3)]
-    X, y = sonar.X[orders], (sonar.y == "R")[orders]
+    X, y = sonar.X[orders], (sonar.y == "R")[orders, np.newaxis]
     X = (X - X.mean(axis=1, keepdims=True)) / X.std(axis=1, keepdims=True)
-    stack = Stack(BUILDERS[name](), 3, batch_size=16)
+    stack = stack_of(BUILDERS[name](), 3, batch_size=16)
     drawn = draws(3)
     start = stack.initial_weights(drawn)
     twins = copy.deepcopy(drawn)
     twins.masks(np.zeros((3, 0)))
     orders = twins.orders(np.array(rows), epochs, 192)
-    weights = stack.train(start, X, y, rows, drawn, epochs=epochs)
+    weights = stack.train(start, Samples(X, y, np.array(rows)), drawn, epochs=epochs)
     for i, number in enumerate(rows):
         alone = BUILDERS[name]()
         alone.set_weights([stacked[i] for stacked in start])
@@ -119,14 +125,15 @@ def test_copies_with_different_hyperparameters_train_as_keras_fit_does(sonar):
     names = ("max_norm", "learning_rate", "momentum")
     values = ((0.5, 0.01, 0.9), (1, 0.05, 0.5), (3, 0.1, 0.0))
     networks = [build_network(META, **dict(zip(names, each, strict=True))) for each in values]
-    assert len({blueprint(network) for network in networks}) == 1
-    X, y = np.stack([sonar.X] * 3), np.stack([sonar.y == "R"] * 3)
-    of_each = list(map(stack_module.read_hyperparameters, networks))
+    assert len({Recipe(network).blueprint for network in networks}) == 1
+    X, y = np.stack([sonar.X] * 3), np.stack([(sonar.y == "R")[:, np.newaxis]] * 3)
+    of_each = [Recipe(network).hyperparameters for network in networks]
     assert of_each[0]["max_norm_1"] == 0.5
     options = {"batch_size": 208, "varying": of_each[0]}  # one batch: no order to differ in
-    stack = Stack(networks[1], 3, **options)
+    stack = stack_of(networks[1], 3, **options)
     start = stack.initial_weights(draws(3))
-    weights = stack.train(start, X, y, [208] * 3, draws(3), epochs=20, hyperparameters=of_each)
+    samples = Samples(X, y, np.full(3, 208))
+    weights = stack.train(start, samples, draws(3), epochs=20, hyperparameters=of_each)
     for i, network in enumerate(networks):
         network.set_weights([stacked[i] for stacked in start])
         network.fit(X[i], y[i], batch_size=208, epochs=20, shuffle=False, verbose=0)
@@ -138,15 +145,15 @@ def test_each_copy_has_its_own_dropout_rate():
     X, _ = random_data([400] * 3)
     rates = [(0.001, 0.001), (0.5, 0.001), (0.001, 0.9)]
     networks = [build_network(META, visible_dropout=v, hidden_dropout=h) for v, h in rates]
-    of_each = [stack_module.read_hyperparameters(network) for network in networks]
+    of_each = [Recipe(network).hyperparameters for network in networks]
     names = [f"dropout_{i}" for i in range(3)]
     assert [[each[name] for name in names] for each in of_each] == [[v, h, h] for v, h in rates]
-    stack = Stack(networks[0], 3, batch_size=16, varying=names)
+    stack = stack_of(networks[0], 3, batch_size=16, varying=names)
     weights = stack.initial_weights(draws(3))
 
     def moved(hyperparameters):
         mean = stack.predict_with_dropout(weights, X, draws(3), 1, hyperparameters)
-        return np.abs(mean - stack.predict(weights, X)).mean(axis=1)
+        return np.abs(mean - stack.predict(weights, X)).mean(axis=(1, 2))
 
     one, half, most = moved(of_each)
     assert one < 0.1 * half < 0.1 * most
@@ -161,17 +168,17 @@ def test_networks_that_differ_in_anything_else_share_no_stack():
     networks += [build_network({"n_features_in_": 61}), everything_else()]
     networks += [compiled(out(), loss=loss) for loss in ("mse", smoothed())]
     networks += [compiled(out(), optimizer=o) for o in (*optimizers, SGD(0.1, nesterov=True))]
-    assert len({blueprint(network) for network in networks}) == len(networks)
+    assert len({Recipe(network).blueprint for network in networks}) == len(networks)
     same = [compiled(out(name="other"), optimizer=SGD(rate)) for rate in (0.1, 0.2)]
     same.append(compiled(L.Dropout(0.0), out()))
-    assert len({blueprint(network) for network in same}) == 1
+    assert len({Recipe(network).blueprint for network in same}) == 1
 
 
 @pytest.mark.parametrize("settings", [CONTROL, HIDDEN], ids=["control", "hidden"])
 def test_copies_are_independent(settings):
     rows = [40, 40, 40]
     X, y = random_data(rows)
-    stack = Stack(build_network(META, **settings), 3, batch_size=16)
+    stack = stack_of(build_network(META, **settings), 3, batch_size=16)
     changed = X.copy()
     changed[[0, 2]] *= -3
     before, after = (trained(stack, data, y, rows, epochs=5) for data in (X, changed))
@@ -185,7 +192,7 @@ def test_max_norm_constrains_the_hidden_kernels_of_each_copy_only():
 
     def norms(max_norm):
         settings = HIDDEN | {"max_norm": max_norm, "learning_rate": 0.5}
-        stack = Stack(build_network(META, **settings), 2, batch_size=16)
+        stack = stack_of(build_network(META, **settings), 2, batch_size=16)
         weights = trained(stack, X, y, [40, 40], epochs=10)
         assert [tuple(w.shape) for w in weights[::2]] == [(2, 60, 60), (2, 60, 30), (2, 30, 1)]
         return [np.linalg.norm(kernel, axis=1) for kernel in weights[::2]]
@@ -213,12 +220,12 @@ def test_training_with_dropout_is_keras_training_with_the_same_masks(sonar):
     set_precision("float64")
     try:
         network = build_network(META, **DROPPING)
-        stack, rows = Stack(network, 2, batch_size=16), np.array([187, 188])
-        X, y = np.stack([sonar.X] * 2), np.stack([sonar.y == "R"] * 2).astype(float)
+        stack, rows = stack_of(network, 2, batch_size=16), np.array([187, 188])
+        X, y = np.stack([sonar.X] * 2), np.stack([(sonar.y == "R")[:, None]] * 2).astype(float)
         drawn = draws(2)
         start = stack.initial_weights(drawn)
         twins = copy.deepcopy(drawn)
-        trained = stack.train(start, X, y, rows, drawn, epochs=5)
+        trained = stack.train(start, Samples(X, y, rows), drawn, epochs=5)
         masks = twins.masks(np.array([[0.3, 0.2, 0.2]] * 2))
         masks = masks.draw(5 * 12, [(16, units) for units in (60, 60, 30)])
         orders = twins.orders(rows, 5, 192).reshape(5, 2, 12, 16)
@@ -236,7 +243,7 @@ def test_training_with_dropout_is_keras_training_with_the_same_masks(sonar):
                             outputs = outputs * next(kept) / (1 - layer.rate)
                         else:
                             outputs = layer(outputs)
-                    loss = keras.losses.binary_crossentropy(y[i][order, None], outputs)
+                    loss = keras.losses.binary_crossentropy(y[i][order], outputs)
                     loss = tf.reduce_mean(loss)
                 weights = network.trainable_variables
                 network.optimizer.apply(tape.gradient(loss, [w.value for w in weights]), weights)
@@ -249,7 +256,7 @@ def test_training_with_dropout_is_keras_training_with_the_same_masks(sonar):
 def test_dropout_moves_outputs_as_keras_dropout_does():
     """Mean and standard deviation over many passes of one network, unit by unit."""
     network = build_network(META, visible_dropout=0.3, hidden_dropout=0.5)
-    stack, X = Stack(network, 2, batch_size=16), random_data([16] * 2)[0]
+    stack, X = stack_of(network, 2, batch_size=16), random_data([16] * 2)[0]
     weights = stack.initial_weights(draws(2))
     network.set_weights([stacked[0] for stacked in weights])
     many = np.repeat(X[0], 2000, axis=0)
@@ -265,9 +272,9 @@ def bits_of_copies(network, batch_size, copies, **options):
     """Train some of 24 copies for 6 epochs; return the bits of weights and predictions."""
     X, y = random_data([96] * 24, features=network.input_shape[-1])
     X, y, drawn = X[copies], y[copies], draws(copies)
-    stack = Stack(network, len(copies), batch_size, **options)
+    stack = stack_of(network, len(copies), batch_size, **options)
     start = stack.initial_weights(drawn)
-    weights = stack.train(start, X, y, [90] * len(copies), drawn, epochs=6)
+    weights = stack.train(start, Samples(X, y, np.full(len(copies), 90)), drawn, epochs=6)
     predicted = stack.predict(weights, X), stack.predict_with_dropout(weights, X, drawn, 3)
     return [each.view(np.int32) for each in (*(each.numpy() for each in weights), *predicted)]
 
@@ -279,7 +286,7 @@ def bits_of_copies(network, batch_size, copies, **options):
 @pytest.mark.parametrize("settings", [{}, DROPPING], ids=["plain", "dropping"])
 def test_a_copy_is_the_same_to_the_last_bit_in_every_stack(units, batch_size, sizes, settings):
     network = build_network({"n_features_in_": 9}, hidden_units=units, **settings)
-    names = stack_module.read_hyperparameters(network)
+    names = Recipe(network).hyperparameters
     expected = bits_of_copies(network, batch_size, np.arange(24))
     for size in sizes:
         copies = np.random.default_rng(size).permutation(24)[:size]
@@ -311,17 +318,18 @@ def test_how_many_steps_a_loop_takes_at_a_time_changes_no_bit(monkeypatch, steps
 
 def test_dropout_masks_follow_the_seeds():
     X, y = random_data([40])
-    stack = Stack(build_network(META, **HIDDEN), 1, batch_size=16)
+    stack = stack_of(build_network(META, **HIDDEN), 1, batch_size=16)
     start = stack.initial_weights(draws(1))
     drawn = [draws(1, seed) for seed in (1, 1, 2)]
-    trained = [stack.train(start, X, y, [40], seeds, epochs=2)[0].numpy() for seeds in drawn]
+    samples = Samples(X, y, np.array([40]))
+    trained = [stack.train(start, samples, seeds, epochs=2)[0].numpy() for seeds in drawn]
     first, again, other = trained
     assert np.array_equal(first, again)
     assert not np.allclose(first, other)
 
 
 def test_initial_weights_are_drawn_at_the_shape_of_one_copy():
-    stack = Stack(build_network(META), 20, batch_size=16)
+    stack = stack_of(build_network(META), 20, batch_size=16)
     weights = stack.initial_weights(draws(20))
     for kernel, (inputs, units) in zip(weights[::2], [(60, 60), (60, 30), (30, 1)], strict=True):
         limit = np.sqrt(6 / (inputs + units))  # glorot_uniform
@@ -333,7 +341,7 @@ def test_initial_weights_are_drawn_at_the_shape_of_one_copy():
 def test_predictions_equal_those_of_each_network_and_do_not_depend_on_the_parts(monkeypatch):
     X, _ = random_data([50, 50])
     network = build_network(META, visible_dropout=0.2)
-    stack = Stack(network, 2, batch_size=16)
+    stack = stack_of(network, 2, batch_size=16)
     weights = stack.initial_weights(draws(2))
 
     def predictions():
@@ -343,13 +351,23 @@ def test_predictions_equal_those_of_each_network_and_do_not_depend_on_the_parts(
     whole, dropping = predictions()
     for i in range(2):
         network.set_weights([stacked[i] for stacked in weights])
-        np.testing.assert_allclose(whole[i], network.predict(X[i], verbose=0)[:, 0], atol=1e-6)
+        np.testing.assert_allclose(whole[i], network.predict(X[i], verbose=0), atol=1e-6)
     monkeypatch.setattr(stack_module, "PREDICT_ENTRIES", 16 * 60)
     parts, dropping_parts = predictions()
     np.testing.assert_allclose(parts, whole, atol=1e-6)
     assert not np.array_equal(dropping, dropping_parts)  # different masks
     np.testing.assert_allclose(dropping_parts, dropping, atol=0.03)
     assert np.abs(dropping - whole).max() < 0.1
+
+
+def coupled(y, p):
+    return keras.ops.mean((y - p) ** 2, axis=-1) / (0.1 + keras.ops.std(p))
+
+
+def partly_decayed():
+    optimizer = keras.optimizers.AdamW()
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
 
 
 def functional():
@@ -363,17 +381,20 @@ def functional():
         (lambda: compiled(L.BatchNormalization(), out()), "BatchNormalization"),
         (lambda: compiled(L.GaussianDropout(0.1), out()), "GaussianDropout"),
         (lambda: compiled(L.Dropout(0.1, noise_shape=(1, 60)), out()), "Dropout"),
-        (lambda: compiled(out(kernel_regularizer="l2")), "kernel_regularizer"),
+        (lambda: compiled(out(kernel_regularizer="orthogonal_regularizer")), "Orthogonal"),
         (lambda: compiled(out(activity_regularizer="l2")), "activity_regularizer"),
         (lambda: compiled(out(trainable=False)), "frozen"),
         (lambda: compiled(out(dtype="float16")), "precision 'float16'"),
         (lambda: compiled(out(kernel_constraint=keras.constraints.MinMaxNorm())), "MinMaxNorm"),
-        (lambda: compiled(L.Dense(2)), "2 outputs"),
-        (lambda: compiled(out(), optimizer=keras.optimizers.Adam()), "Adam"),
+        (lambda: compiled(out(), optimizer=keras.optimizers.Nadam()), "Nadam"),
+        (lambda: compiled(out(), optimizer=keras.optimizers.Adam(amsgrad=True)), "amsgrad"),
+        (lambda: compiled(out(), optimizer=partly_decayed()), "weight decay of some weights only"),
         (lambda: compiled(out(), optimizer=SGD(clipnorm=1.0)), "clipnorm"),
         (lambda: compiled(out(), optimizer=SGD(use_ema=True)), "use_ema"),
         (lambda: compiled(out(), loss=keras.losses.MeanSquaredError("sum")), "reduction 'sum'"),
-        (lambda: compiled(out(), loss=lambda y, p: keras.ops.mean(y - p)), "one value per sample"),
+        (lambda: compiled(out(), loss=lambda y, p: keras.ops.mean(y - p)), "one value for each"),
+        (lambda: compiled(out(), loss=coupled), "loss 'coupled', in which the samples of a batch"),
+        (lambda: compiled(out(), loss=keras.losses.Dice()), "one value for each sample"),
         (lambda: compiled(out(), loss_weights=[2.0]), "weighted loss"),
         (functional, "Functional"),
     ],
@@ -381,12 +402,12 @@ def functional():
 def test_parts_without_a_stacked_form_are_named(build, part):
     expected = "has no stacked form; use scikit-learn's own `cross_validate`"
     with pytest.raises(Unstackable, match=expected) as caught:
-        Stack(build(), 2, batch_size=16)
+        Recipe(build())
     assert part in str(caught.value)
 
 
 def test_copies_with_different_numbers_of_batches_are_refused():
-    stack = Stack(build_network(META), 2, batch_size=16)
+    stack = stack_of(build_network(META), 2, batch_size=16)
     X, y = random_data([32, 33])
     with pytest.raises(ValueError, match="batches"):
         trained(stack, X, y, [32, 33], epochs=1)

@@ -7,7 +7,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.model_selection import StratifiedKFold, check_cv, cross_validate
 
 from experiments.foldstack import KerasClassifier, build_pipeline
-from experiments.foldstack.stack import keras, tf
+from experiments.foldstack.recipe import keras, tf
 from tests.conftest import run_python
 
 TINY = {"hidden_units": (4,), "epochs": 1}
