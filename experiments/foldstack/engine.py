@@ -101,9 +101,18 @@ def _replace_failures(results, error_score):
     like = next(result for result in results if not isinstance(result, Exception))
     for number, result in enumerate(results):
         if isinstance(result, Exception):
-            scores = {name: error_score for name in like if "_score" in name or "log_loss" in name}
-            filled = dict.fromkeys(like, 0) | scores
-            results[number] = filled | ({"estimator": None} if "estimator" in like else {})
+            results[number] = {
+                name: _failed(name, value, error_score) for name, value in like.items()
+            }
+
+
+def _failed(name, value, error_score):
+    """Return what a network that could not be trained has in place of the value of another."""
+    if isinstance(value, dict):
+        return {key: np.full_like(each, error_score) for key, each in value.items()}
+    if name == "estimator":
+        return None
+    return 0 if name.endswith("_time") or name in ("collapsed", "n_epochs") else error_score
 
 
 def score_candidates(
@@ -432,20 +441,33 @@ def _measure(group, copies, outputs):
 
 def _apply_scorer(group, tasks, data, copies, outputs, options):
     """Call the scorer with what each copy has predicted for its test and training samples."""
-    scores = []
+    parts = {"test": copies.in_test} | ({"train": copies.in_train} if options.train_score else {})
+    scores = {}
     for copy, task in enumerate(tasks):
-        parts = {"test": (task.test, copies.in_test)}
-        if options.train_score:
-            parts["train"] = task.train, copies.in_train
-        of_copy = {}
-        for part, (rows, mask) in parts.items():
+        for part, mask in parts.items() if copies.errors[copy] is None else ():
+            rows = task.train if part == "train" else task.test
             predicted = Predicted(task.estimator, group.network, outputs[copy, mask[copy]])
-            given = {k: _safe_indexing(v, rows) for k, v in options.score_params.items()}
-            score = options.scorer(predicted, _safe_indexing(data.X, rows), data.y[rows], **given)
-            named = score if isinstance(score, dict) else {"score": score}
-            of_copy |= {f"{part}_{name}": value for name, value in named.items()}
-        scores.append(of_copy)
-    return {key: np.array([of_copy[key] for of_copy in scores]) for key in scores[0]}
+            for name, score in _score(predicted, data, rows, options).items():
+                of_copies = scores.setdefault(f"{part}_{name}", np.full(len(tasks), np.nan))
+                of_copies[copy] = score
+    return scores
+
+
+def _score(predicted, data, rows, options):
+    """Return the scores by name; the error score, with a warning, where a scorer fails."""
+    given = {k: _safe_indexing(v, rows) for k, v in options.score_params.items()}
+    try:
+        scores = options.scorer(predicted, _safe_indexing(data.X, rows), data.y[rows], **given)
+    except Exception as error:  # of any type, from a scorer
+        if options.error_score == "raise":
+            raise
+        scores = f"{type(error).__name__}: {error}"
+    scores = scores if isinstance(scores, dict) else {"score": scores}
+    for name, score in scores.items():
+        if isinstance(score, str):  # scikit-learn's form of an error in one of several scorers
+            warnings.warn(f"scoring failed, with {score}", stacklevel=2)
+            scores[name] = options.error_score
+    return scores
 
 
 def _curves(curves, epochs, stopping, n_copies):

@@ -69,10 +69,22 @@ class _Stackable:
             Also stored as ``model_``; the estimator can predict with it.
         """
         self.initialize(X, y)
+        arguments = inspect.signature(self.model).parameters if callable(self.model) else {}
+        if self.model_.compiled and not {"compile_kwargs", "params"} & arguments.keys():
+            self._refuse_optimizer()
         self._ensure_compiled_model()
         self.model_.optimizer.build(self.model_.trainable_variables)  # or it cannot be pickled
         self._check_model_compatibility(self.target_encoder_.transform(np.asarray(y)))
         return self.model_
+
+    def _refuse_optimizer(self):
+        """Refuse an optimizer for a network that has one: scikeras ignores it without a word."""
+        default = ScikerasClassifier().optimizer
+        for name, value in self.get_params(deep=False).items():
+            if (name == "optimizer" and value != default) or name.startswith("optimizer__"):
+                raise ValueError(
+                    f"`{name}` has no effect: `model` has compiled the network already"
+                )
 
     def training(self, n_samples: int) -> Training:
         """Return how a network is trained on so many samples.

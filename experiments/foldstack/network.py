@@ -79,6 +79,8 @@ def build_network(
     for name, value, valid, expected in checks:
         if not valid:
             raise ValueError(f"`{name}` must be {expected}, got {value!r}")
+    if (params or {}).get("optimizer", "rmsprop") != "rmsprop":  # scikeras' default
+        raise ValueError("`optimizer` has no effect: `build_network` trains with SGD")
     layers = [keras.Input((meta["n_features_in_"],))]
     if visible_dropout:
         layers.append(keras.layers.Dropout(visible_dropout))

@@ -155,6 +155,8 @@ def with_params(estimator: BaseEstimator, parameters: Mapping[str, object]) -> B
         ):
             names = sorted({*known, *(prefix + own for own in last.model_parameters())})
             raise ValueError(f"there is no parameter {name}; there are {', '.join(names)}")
+        if name == f"{prefix}random_state":
+            raise ValueError(f"{name} cannot be searched: every network has a seed of its own")
     changed = clone(estimator).set_params(**clone(dict(parameters), safe=False))
     check_estimator(changed)
     return changed

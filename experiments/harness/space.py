@@ -34,6 +34,9 @@ def read_space(path: Path) -> dict:
         raise InputError(f"{path}: {error}") from error
     if not content:
         raise InputError(f"{path} has no parameters")
+    for name in content:
+        if "__" not in name:
+            raise InputError(f"{name} cannot be searched: it is a whole step of the pipeline")
     return {name: _values(path, name, values) for name, values in content.items()}
 
 

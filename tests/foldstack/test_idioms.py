@@ -202,6 +202,10 @@ def test_scorers_by_name_callable_list_and_dict(sonar):
 
     with pytest.raises(ValueError, match="samples that it is given only"):
         cross_validate(estimator, sonar.X, sonar.y, scoring=elsewhere, error_score="raise")
+    for scoring, key in ((elsewhere, "test_score"), ({"other": elsewhere}, "test_other")):
+        with pytest.warns(UserWarning, match="samples that it is given only"):
+            failed = cross_validate(estimator, sonar.X, sonar.y, scoring=scoring, error_score=-1)
+        assert failed[key].tolist() == [-1] * 5
 
 
 def test_class_weights_and_sample_weights_count_as_in_keras(sonar):
@@ -363,6 +367,29 @@ class Sampler(BaseEstimator):
     fit = transform = fit_resample
 
 
+def compiled(meta):
+    network = build(meta)
+    network.compile("sgd", "sparse_categorical_crossentropy")
+    return network
+
+
+def test_an_optimizer_without_effect_is_refused():
+    for options in ({"optimizer": "adam"}, {"optimizer__learning_rate": 0.1}):
+        with pytest.raises(ValueError, match=r"`optimizer.*` has no effect: `model` has compiled"):
+            cross_validate(KerasClassifier(compiled, **FAST, **options), *IRIS)
+    changed = build_pipeline().set_params(mlp__optimizer="adam")
+    with pytest.raises(ValueError, match="`optimizer` has no effect: `build_network` trains with"):
+        cross_validate(changed, *IRIS)
+
+    def own(meta, compile_kwargs):
+        network = build(meta)
+        network.compile(**compile_kwargs)
+        return network
+
+    options = FAST | {"optimizer": "adam", "loss": "sparse_categorical_crossentropy"}
+    assert cross_validate(KerasClassifier(own, **options), *IRIS)["test_score"].mean() > 0.5
+
+
 def test_a_step_that_resamples_is_refused_by_name():
     estimator = Pipeline([("over", Sampler()), ("network", classifier())])
     with pytest.raises(TypeError, match="step 'over' of type Sampler resamples"):
@@ -391,8 +418,11 @@ def test_what_cannot_be_trained_gets_the_error_score():
     X[:10] = np.nan
     folds = [(np.arange(75, 150), np.arange(50, 75)), (np.arange(75), np.arange(75, 150))]
     with pytest.warns(FitFailedWarning, match="1 fits failed out of a total of 2.*contains NaN"):
-        scores = cross_validate(iris_pipeline(), X, y, cv=folds, return_train_score=True)
+        scores = cross_validate(
+            iris_pipeline(), X, y, cv=folds, return_train_score=True, return_curves=True
+        )
     assert np.isnan([scores["test_score"][1], scores["train_score"][1]]).all()
+    assert np.isnan(scores["curves"]["test_score"]).all(axis=1).tolist() == [False, True]
     assert scores["test_score"][0] > 0.7
     with pytest.raises(ValueError, match="contains NaN"):
         cross_validate(iris_pipeline(), X, y, cv=folds, error_score="raise")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import arms
+from experiments import arms, foldstack
 from experiments.harness.schema import ARMS, TABLES
 from experiments.harness.timing import Way, time_ways
 from tests.commands import arguments, run, run_and_fail
@@ -35,6 +35,13 @@ def test_a_script_end_to_end(tmp_path, capsys, name, engine):
     assert metadata["seed"] == 7
     assert metadata["versions"]["keras"]
     assert len(metadata["data"]["sha256"]) == 64
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_engine_that_is_asked_for_trains(tmp_path, monkeypatch, engine):
+    other = {"stacked": "cross_validate_sequentially", "scikit-learn": "cross_validate"}[engine]
+    monkeypatch.setattr(foldstack, other, None)
+    run("baseline", tmp_path, engine=engine)
 
 
 def test_arms_share_their_splits_and_the_seed_decides_everything(tmp_path):
