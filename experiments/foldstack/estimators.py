@@ -180,6 +180,7 @@ class KerasClassifier(_Stackable, ScikerasClassifier):
         tags.estimator_type = "classifier"
         tags.classifier_tags = ClassifierTags()
         tags.target_tags.required = True
+        tags.input_tags.sparse = True
         return tags
 
 
@@ -191,6 +192,7 @@ class KerasRegressor(_Stackable, ScikerasRegressor):
         tags.estimator_type = "regressor"
         tags.regressor_tags = RegressorTags()
         tags.target_tags.required = True
+        tags.input_tags.sparse = True
         return tags
 
 

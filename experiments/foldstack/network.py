@@ -32,8 +32,8 @@ def build_network(
     ----------
     meta : dict
         scikeras' description of the data: ``n_features_in_``, the input width; ``n_classes_``,
-        by default 2, and ``y_ndim_``, 2 if they are one-hot; ``n_outputs_`` of a regression,
-        by default 1.
+        by default 2, and ``target_type_``, which tells whether they are one-hot;
+        ``n_outputs_`` of a regression, by default 1.
     params : dict, optional
         The classifier's parameters, ``epochs`` and ``batch_size`` among them, as scikeras
         passes them. Needed only for a decay.
@@ -107,7 +107,10 @@ def _output(meta, task):
     """Return the number of outputs, their activation and the loss."""
     if task == "regression":
         return meta.get("n_outputs_", 1), None, "mean_squared_error"
-    n_classes, one_hot = meta.get("n_classes_", 2), meta.get("y_ndim_", 1) == 2
+    n_classes, one_hot = (
+        meta.get("n_classes_", 2),
+        meta.get("target_type_") == "multilabel-indicator",
+    )
     if n_classes <= 2 and not one_hot:
         return 1, "sigmoid", "binary_crossentropy"
     return n_classes, "softmax", f"{'' if one_hot else 'sparse_'}categorical_crossentropy"
