@@ -47,7 +47,7 @@ figures:  ## Draw the tables into results/figures/
 report:  ## Write results/README.md from the tables
 validate:  ## Compare the stacked engine with scikit-learn's (10 to 30 minutes)
 verify:  ## Re-run the experiments and compare the results (20 to 40 minutes; ONLY=baseline,tune)
-benchmark:  ## Time both engines side by side (5 to 15 minutes, on an idle machine)
+benchmark:  ## Time engines and searches side by side (about an hour, on an idle machine)
 
 MODULE = $@
 evaluation: MODULE = dropout_modes

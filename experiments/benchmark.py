@@ -77,6 +77,8 @@ def benchmark(options):
     """Time every way of training and of searching, and write the tables."""
     data = read_dataset(options.data, folds=10)
     check_folder(options.results)
+    if options.before and not (options.before / "experiments").is_dir():
+        raise InputError(f"{options.before} is no checkout of this project")
     if options.part in ("search", "all"):
         benchmark_search(options)
     if options.part in ("engines", "all"):
@@ -102,8 +104,6 @@ def benchmark_search(options):
 
 def benchmark_engines(options, data):
     """Time every way of training an arm."""
-    if options.before and not (options.before / "experiments").is_dir():
-        raise InputError(f"{options.before} is no checkout of this project")
     common = [f"--data={options.data.absolute()}", f"--seed={options.seed}"]
     common.append(f"--epochs={options.epochs}")
 

@@ -194,10 +194,16 @@ def _train_in_threads(groups, tasks, data, options, n_jobs, progress):
 def _train_on_worker(tasks, options, data):
     """Train one stack, which a Dask worker compiles for itself."""
     use_one_thread()
-    (group,) = _group(tasks, data, options, 1, {})
-    numbers = range(len(tasks))
-    compiled = _compile(group, len(numbers), options)
-    return _train_and_score(compiled, numbers, tasks, data, options, lambda finished: None)
+    results = {}
+    with config_context(**options.config):
+        groups = _group(tasks, data, options, 1, results)
+    for group in groups:  # one, or none if all tasks have failed
+        numbers = [*group.hyperparameters]
+        numbers += numbers[-1:] * (len(tasks) - len(numbers))  # the size is that of the plan
+        stack = _compile(group, len(tasks), options), numbers, tasks, data, options
+        trained = _train_and_score(*stack, progress=lambda finished: None)
+        results.update(zip(numbers, trained, strict=True))
+    return [results[number] for number in range(len(tasks))]
 
 
 def _compile(group, n_copies, options):

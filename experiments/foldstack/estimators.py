@@ -37,6 +37,12 @@ class _Stackable:
         """Sparse matrices become dense: TensorFlow takes few of SciPy's formats."""
         return FunctionTransformer(_dense, accept_sparse=True)
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.sparse = True
+        return tags
+
     def _build_keras_model(self):
         if self._random_state is not None:
             # TensorFlow checks only once whether it must be deterministic. scikeras demands
@@ -179,8 +185,6 @@ class KerasClassifier(_Stackable, ScikerasClassifier):
         tags = super().__sklearn_tags__()
         tags.estimator_type = "classifier"
         tags.classifier_tags = ClassifierTags()
-        tags.target_tags.required = True
-        tags.input_tags.sparse = True
         return tags
 
 
@@ -191,8 +195,6 @@ class KerasRegressor(_Stackable, ScikerasRegressor):
         tags = super().__sklearn_tags__()
         tags.estimator_type = "regressor"
         tags.regressor_tags = RegressorTags()
-        tags.target_tags.required = True
-        tags.input_tags.sparse = True
         return tags
 
 

@@ -149,10 +149,3 @@ class Predicted:
         if _num_samples(X) != len(self._outputs):
             raise ValueError("a scorer may predict for the samples that it is given only")
         return self._outputs
-
-
-def _named(scores, part: str) -> dict[str, float]:
-    """Name what a scorer has returned, a number or a dict of several, as scikit-learn does."""
-    if isinstance(scores, dict):
-        return {f"{part}_{name}": score for name, score in scores.items()}
-    return {f"{part}_score": scores}

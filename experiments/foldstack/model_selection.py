@@ -9,7 +9,6 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import ParameterGrid, ParameterSampler, check_cv
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -114,7 +113,6 @@ def cross_validate(
     ValueError
         If no network can be trained.
     """
-    check_estimator(estimator)
     scorer = None
     if scoring is not None:
         scorer = check_scoring(estimator, scoring, raise_exc=error_score == "raise")
@@ -255,7 +253,7 @@ class StackedSearchCV(BaseSearchCV):
         self.n_splits_ = len(splits)
         seed = self.random_state
         if isinstance(seed, np.random.RandomState):
-            seed = int(check_random_state(seed).randint(2**31))
+            seed = int(seed.randint(2**31))
         options = Options(
             train_score=self.return_train_score,
             scorer=None if self.scoring is None else scorer,

@@ -103,7 +103,7 @@ class Recipe:
             **_numbered("max_norm", filter(_is_max_norm, self._constraints), "max_value"),
             **_numbered("l1", self._regularizers, "l1"),
             **_numbered("l2", self._regularizers, "l2"),
-            **_optimizer_hyperparameters(network.optimizer),
+            **_optimizer_hyperparameters(network.optimizer, self._rule.hyperparameters),
         }
         self.blueprint = self._describe(network)
 
@@ -415,8 +415,8 @@ def _rule(optimizer):
     return rule
 
 
-def _optimizer_hyperparameters(optimizer):
-    config, names = optimizer.get_config(), _rule(optimizer).hyperparameters
+def _optimizer_hyperparameters(optimizer, names):
+    config = optimizer.get_config()
     found = {name: float(config[name]) for name in names}
     if not _schedule(optimizer):
         found["learning_rate"] = config["learning_rate"]

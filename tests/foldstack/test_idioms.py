@@ -34,7 +34,9 @@ from experiments.foldstack import (
     build_pipeline,
     cross_validate,
 )
+from experiments.foldstack.engine import Options, _train_on_worker
 from experiments.foldstack.recipe import Unstackable, keras
+from experiments.foldstack.tasks import as_data, split_tasks
 
 IRIS = load_iris(return_X_y=True)
 FAST = {"verbose": 0, "epochs": 25, "batch_size": 10, "random_state": 0}
@@ -428,6 +430,22 @@ def test_what_cannot_be_trained_gets_the_error_score():
         cross_validate(iris_pipeline(), X, y, cv=folds, error_score="raise")
     with pytest.raises(ValueError, match="all the 1 fits failed"):
         cross_validate(iris_pipeline(), X, y, cv=folds[1:])
+
+
+def test_a_worker_of_a_cluster_tells_what_failed_as_a_thread_does():
+    X, y = (each[shuffled(150)] for each in IRIS)
+    X = X.copy()
+    X[:10] = np.nan
+    folds = [(np.arange(75), np.arange(75, 150)), (np.arange(75, 150), np.arange(50, 75))]
+    data = as_data(iris_pipeline(), X, y)
+    tasks = split_tasks(iris_pipeline(), data, folds, seeds=[1, 2])
+    planned = tasks + tasks[-1:] * 6  # as `_plan` fills up stacks
+    failed, trained, *_ = _train_on_worker(planned, Options(error_score=np.nan), data)
+    assert "contains NaN" in str(failed)
+    expected = cross_validate(iris_pipeline(), X, y, cv=folds[1:], seeds=[2])
+    assert trained["test_log_loss"] == expected["test_log_loss"]
+    (alone,) = _train_on_worker(tasks[:1], Options(error_score=np.nan), data)
+    assert "contains NaN" in str(alone)
 
 
 def test_a_search_by_several_scorers(capsys):

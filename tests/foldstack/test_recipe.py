@@ -11,16 +11,8 @@ from experiments.foldstack.stack import Samples, Stack
 
 L, O, R = keras.layers, keras.optimizers, keras.regularizers  # noqa: E741
 EPOCHS, FEATURES = 20, 5
+pytestmark = pytest.mark.usefixtures("precision")  # double
 DECAY = O.schedules.ExponentialDecay(0.05, 20, 0.9)
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    for name in ("float64", "float32"):
-        keras.config.set_floatx(name)
-        keras.config.set_dtype_policy(name)
-        if name == "float64":
-            yield
 
 
 def network(

@@ -46,18 +46,6 @@ def random_data(rows, features=60):
     return X, y
 
 
-def set_precision(name):
-    keras.config.set_floatx(name)
-    keras.config.set_dtype_policy(name)
-
-
-@pytest.fixture
-def precision(request):
-    set_precision(request.param)
-    yield
-    set_precision("float32")
-
-
 def compiled(*layers, loss="binary_crossentropy", optimizer=None, **more):
     network = keras.Sequential([keras.Input((60,)), *layers])
     network.compile(loss=loss, optimizer=optimizer or SGD(0.1), **more)
@@ -215,42 +203,39 @@ def test_dropout_equals_keras_dropout_with_the_same_mask(rate):
         assert np.array_equal(dropout(tf.constant(X), kept, rates), expected)
 
 
+@pytest.mark.usefixtures("precision")  # double
 def test_training_with_dropout_is_keras_training_with_the_same_masks(sonar):
     """Keras' loss, gradients and optimizer; the masks and orders of the stack."""
-    set_precision("float64")
-    try:
-        network = build_network(META, **DROPPING)
-        stack, rows = stack_of(network, 2, batch_size=16), np.array([187, 188])
-        X, y = np.stack([sonar.X] * 2), np.stack([(sonar.y == "R")[:, None]] * 2).astype(float)
-        drawn = draws(2)
-        start = stack.initial_weights(drawn)
-        twins = copy.deepcopy(drawn)
-        trained = stack.train(start, Samples(X, y, rows), drawn, epochs=5)
-        masks = twins.masks(np.array([[0.3, 0.2, 0.2]] * 2))
-        masks = masks.draw(5 * 12, [(16, units) for units in (60, 60, 30)])
-        orders = twins.orders(rows, 5, 192).reshape(5, 2, 12, 16)
-        for i, n_samples in enumerate(rows):
-            network.set_weights([stacked[i] for stacked in start])
-            network.optimizer = SGD(0.1, momentum=0.9)
-            for step in range(5 * 12):
-                epoch, batch = divmod(step, 12)
-                order = orders[epoch, i, batch][: min(16, n_samples - 16 * batch)]
-                kept = iter(each[step, i, : len(order)] for each in masks)
-                with tf.GradientTape() as tape:
-                    outputs = tf.constant(X[i][order])
-                    for layer in network.layers:
-                        if isinstance(layer, L.Dropout):
-                            outputs = outputs * next(kept) / (1 - layer.rate)
-                        else:
-                            outputs = layer(outputs)
-                    loss = keras.losses.binary_crossentropy(y[i][order], outputs)
-                    loss = tf.reduce_mean(loss)
-                weights = network.trainable_variables
-                network.optimizer.apply(tape.gradient(loss, [w.value for w in weights]), weights)
-            for stacked, expected in zip(trained, network.get_weights(), strict=True):
-                np.testing.assert_allclose(stacked[i], expected, atol=1e-8)
-    finally:
-        set_precision("float32")
+    network = build_network(META, **DROPPING)
+    stack, rows = stack_of(network, 2, batch_size=16), np.array([187, 188])
+    X, y = np.stack([sonar.X] * 2), np.stack([(sonar.y == "R")[:, None]] * 2).astype(float)
+    drawn = draws(2)
+    start = stack.initial_weights(drawn)
+    twins = copy.deepcopy(drawn)
+    trained = stack.train(start, Samples(X, y, rows), drawn, epochs=5)
+    masks = twins.masks(np.array([[0.3, 0.2, 0.2]] * 2))
+    masks = masks.draw(5 * 12, [(16, units) for units in (60, 60, 30)])
+    orders = twins.orders(rows, 5, 192).reshape(5, 2, 12, 16)
+    for i, n_samples in enumerate(rows):
+        network.set_weights([stacked[i] for stacked in start])
+        network.optimizer = SGD(0.1, momentum=0.9)
+        for step in range(5 * 12):
+            epoch, batch = divmod(step, 12)
+            order = orders[epoch, i, batch][: min(16, n_samples - 16 * batch)]
+            kept = iter(each[step, i, : len(order)] for each in masks)
+            with tf.GradientTape() as tape:
+                outputs = tf.constant(X[i][order])
+                for layer in network.layers:
+                    if isinstance(layer, L.Dropout):
+                        outputs = outputs * next(kept) / (1 - layer.rate)
+                    else:
+                        outputs = layer(outputs)
+                loss = keras.losses.binary_crossentropy(y[i][order], outputs)
+                loss = tf.reduce_mean(loss)
+            weights = network.trainable_variables
+            network.optimizer.apply(tape.gradient(loss, [w.value for w in weights]), weights)
+        for stacked, expected in zip(trained, network.get_weights(), strict=True):
+            np.testing.assert_allclose(stacked[i], expected, atol=1e-8)
 
 
 def test_dropout_moves_outputs_as_keras_dropout_does():

@@ -11,16 +11,8 @@ from experiments.foldstack.stack import Samples, Stack
 from experiments.foldstack.stopping import Stopping
 
 EPOCHS, ROWS, HELD_OUT = 40, [33, 37, 40], 10
+pytestmark = pytest.mark.usefixtures("precision")  # double
 Stop = keras.callbacks.EarlyStopping
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    for name in ("float64", "float32"):
-        keras.config.set_floatx(name)
-        keras.config.set_dtype_policy(name)
-        if name == "float64":
-            yield
 
 
 def network():
