@@ -10,8 +10,7 @@ import time
 import warnings
 from pathlib import Path
 
-from sklearn.base import BaseEstimator
-from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedKFold, cross_val_score
+from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -19,11 +18,6 @@ from sklearn.preprocessing import StandardScaler
 from experiments.harness.dataset import read_dataset
 
 SETTINGS = {"hidden_units": (60, 30), "learning_rate": 0.01, "momentum": 0.8}  # the baseline's
-GRID = {
-    "hidden_units": [(60, 30), (60,), (30,)],
-    "hidden_dropout": [0.0, 0.2, 0.4],
-    "learning_rate": [0.003, 0.01, 0.03, 0.1],
-}
 
 
 def main():
@@ -49,7 +43,7 @@ def main():
 def parse_options():
     """Parse the options that `make benchmark` passes."""
     parser = argparse.ArgumentParser()
-    for name in ("--data", "--results", "--scores"):
+    for name in ("--data", "--results"):
         parser.add_argument(name, type=Path)
     for name in ("--repeats", "--jobs", "--seed", "--epochs"):
         parser.add_argument(name, type=int)
@@ -67,17 +61,6 @@ def time_cross_validation(classifier, options):
     cross_val_score(pipeline, data.X, data.y == "R", cv=folds, n_jobs=options.jobs)
     seconds = {"training": time.perf_counter() - started}
     (options.results / "seconds.json").write_text(json.dumps({"seconds": seconds}))
-
-
-def time_search(search: BaseEstimator, options):
-    """Search by a shuffled 5-fold cross-validation; write the seconds taken and the scores."""
-    data = read_dataset(options.data, folds=5)
-    search.set_params(cv=StratifiedKFold(5, shuffle=True, random_state=options.seed))
-    started = time.perf_counter()
-    search.fit(data.X, data.y == "R")
-    seconds = {"training": time.perf_counter() - started}
-    (options.results / "seconds.json").write_text(json.dumps({"seconds": seconds}))
-    options.scores.write_text(json.dumps(search.cv_results_["mean_test_score"].tolist()))
 
 
 if __name__ == "__main__":
