@@ -16,7 +16,7 @@ of 512 × 512 is the standard that they are compared with.
 
 Extrapolated rows are the row of 10 networks with ten times its training time, the start counted
 once: that way trains one network after another. Short runs are repeated three times, and the
-median counts. The peak memory is measured on Linux and macOS only.
+run of median training time counts. The peak memory is measured on Linux and macOS only.
 
 PART=search times a grid search of 36 candidates by 5 folds, 30 epochs each, in a script that
 imports the installed library: scikit-learn's over scikeras' classifier, and ours. Networks have
@@ -92,10 +92,12 @@ def benchmark_search(options):
     arguments = [f"--data={options.data.absolute()}", f"--seed={options.seed}"]
     arguments.append(f"--epochs={SEARCH_EPOCHS}")
     rows, scores = [], []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         install_library(folder)
         for name, way, times in SEARCHES:
-            way = Way(name, f"{script} {way}", CORES, SEARCHED, arguments, folder, False, folder)
+            way = Way(name, f"{script} {way}", CORES, SEARCHED, arguments)
+            way = way._replace(checkout=folder, installed=folder)
             runs = [time_once(way) for _ in range(times)]
             rows.append(median_row(way, runs))
             scores.append([run.left["scores"] for run in runs])
