@@ -71,7 +71,7 @@ lint: $(INSTALLED)  ## Check style, spelling and that the lock fits pyproject.to
 	@$(RUN) ruff format --check .
 	@$(RUN) codespell_lib .
 	@$(RUN) pip --isolated install --dry-run --quiet --no-index --no-build-isolation \
-	    --disable-pip-version-check '.[study,dask,test]'
+	    --disable-pip-version-check '.[study,excel,dask,test]'
 
 audit: $(INSTALLED)  ## Look the locked packages up among known vulnerabilities
 	@$(PYTHON) -m venv $(VENV)-audit

@@ -12,6 +12,7 @@ predicting, and to average over many passes (Monte Carlo dropout)?
 """
 
 import pandas as pd
+from sklearn.utils import _safe_indexing
 
 from experiments.arms import HIDDEN
 from experiments.harness.layer_modes import PASSES, observe
@@ -32,7 +33,7 @@ def observe_modes(this):
         )["estimator"]
     raise_if_diverged(scores)
 
-    held_out = this.data.X[this.splits[0][1]]
+    held_out = _safe_indexing(this.data.X, this.splits[0][1])
     rows = fitted[:-1].transform(held_out).astype("float32")
     observed, outputs = observe(fitted[-1].model_, rows)
     folds = this.per_fold_frame(scores)

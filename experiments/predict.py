@@ -1,7 +1,8 @@
 """Predict: class and probability for every row of a table, by a network of `make tune`.
 
 The table has the columns that the network was tuned on, in that order or, with a header, by
-name; other columns of a table with a header are ignored.
+name; other columns of a table with a header are ignored. Categories that the network does not
+know are counted and said.
 
     $ make predict MODEL=results/tuned.keras DATA=new.csv
     yes 12, no 8
@@ -16,7 +17,7 @@ import pandas as pd
 
 from experiments import foldstack
 from experiments.harness import cli, store
-from experiments.harness.dataset import read_rows
+from experiments.harness.dataset import printable, read_rows
 from experiments.harness.errors import InputError
 from experiments.harness.files import check_folder, read_whole
 from experiments.harness.provenance import provenance
@@ -28,25 +29,33 @@ def predict(options):
     content = read_whole(options.model)
     with model_errors(options.model):
         labels = foldstack.read_labels(content)
-    X, lines, sha256 = read_rows(options.data, labels["features"])
+    rows = read_rows(options.data, labels["features"], labels.get("categories"))
     check_folder(options.results)
     start_tensorflow()
     with model_errors(options.model):
         network = foldstack.load_network(content)
-        label, probability = foldstack.predict(network, labels["classes"], X)
+        predicted, probability = foldstack.predict(network, labels, rows.X)
     if not np.isfinite(probability).all():
-        line = lines[int(np.isfinite(probability).argmin())]
+        line = rows.lines[int(np.isfinite(probability).all(axis=1).argmin())]
         cause = "a number there is too far from those that it was trained on"
         problem = f"{options.data}, line {line}: the network gives no probability"
         raise InputError(f"{problem}; {cause}")
-    table = pd.DataFrame({"line": lines, "class": label})
-    table[f"probability of {labels['classes'][1]}"] = probability
+    table = pd.DataFrame({"line": rows.lines, "class": predicted})
+    classes = labels["classes"]
+    for place in [1] if len(classes) == 2 else range(len(classes)):
+        table[f"probability of {classes[place]}"] = probability[:, place]
     metadata = {
         "model": {"file": options.model.name, "sha256": hashlib.sha256(content).hexdigest()},
-        "data": {"file": options.data.name, "rows": len(X), "sha256": sha256},
+        "data": {"file": options.data.name, "rows": len(rows.lines), "sha256": rows.sha256},
     } | provenance()
     path = store.write_tables(options.results, {"predictions": table}, metadata)
-    print(", ".join(f"{name} {number}" for name, number in table["class"].value_counts().items()))
+    counts = table["class"].value_counts()
+    print(", ".join(f"{printable(name)} {number}" for name, number in counts.items()))
+    for name, number in rows.unknown.items():
+        print(
+            f"  note:      {printable(name)} has {number} cell{'s' if number > 1 else ''} "
+            "that the network does not know"
+        )
     print(f"  written:   {path}")
 
 

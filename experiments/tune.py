@@ -7,6 +7,7 @@ are the untuned baseline and the best candidates with and without dropout. Final
 are compared on all rows, and the best is trained on them and saved as a network.
 
     $ make tune DATA=mine.csv
+    Use 30% dropout on the inputs: better than the baseline (+2.1 points, +0.6 to +3.6).
     Tuned: 87.0% on rows that the search did not use, mean over 10 outer folds; 30 candidates.
     ...
 
@@ -15,15 +16,20 @@ are compared on all rows, and the best is trained on them and saved as a network
 `mlp__model__learning_rate = {low = 0.001, high = 0.1, log = true}`.
 """
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from experiments import foldstack
-from experiments.harness import space
+from experiments.harness import space, store
 from experiments.harness.errors import InputError
-from experiments.harness.files import locked
 from experiments.harness.runner import script
-from experiments.reporting.pages import tuning_summary
+from experiments.harness.settings import OPTIONS
+from experiments.reporting import findings, gallery
+from experiments.reporting.html import to_html
+from experiments.reporting.pages import tuning_page, tuning_summary
 
 
 def check_options(this):
@@ -40,37 +46,58 @@ def check_options(this):
 
 def tune(this):
     """Draw candidates, cross-validate the choice among them, and save the best network."""
-    (X, y), seed, pipeline = (this.data.X, this.data.y), this.options.seed, this.pipeline()
-    folds = {"n_splits": this.options.folds, "n_inner_splits": this.options.inner_folds}
-    outer, inner = foldstack.nested_splits(X, y, **folds, seed=seed)
     candidates = draw(this)
-    with this.training(sum(map(len, inner)) * len(candidates)) as progress:
-        foldstack.check_candidates(pipeline, candidates, X.shape[1])
-        more = {"seed": seed, "n_jobs": this.options.jobs, "progress": progress}
-        more["groups"] = space.by_dropout(candidates)
-        scores = foldstack.nested_cross_validate(pipeline, candidates, X, y, outer, inner, **more)
-        best = int(scores["chosen"][-1])
-        fitted = foldstack.fit_candidate(pipeline, candidates[best], X, y, seed=seed)
-        network = None  # an earlier network would not belong to these tables
-        if all(np.isfinite(weights).all() for weights in fitted["mlp"].model_.get_weights()):
-            network = foldstack.export_network(fitted, this.data.features)
-            exact = foldstack.check_exported(network, fitted, X)
-
+    scores, network, exact = search(this, candidates)
     settings = pd.DataFrame(map(space.short_names, candidates))
     tuned = outer_table(scores, settings, this.fold_columns())
     frames = {"tuning": inner_table(scores, settings), "tuned": tuned}
-    described = {"space": space.describe_space(this.space), "candidates": candidates, "best": best}
-    with locked(this.results):
-        path = this.write(frames, {"tuned.keras": network}, repeats=1, **described)
-        summary = tuning_summary(this.results)
-    print(*summary, f"  written:   {path}, {this.results / 'tuning.csv'}", sep="\n")
-    if network is None:
-        diverged = "no network was written: with the settings to use it diverged on all rows"
-        raise InputError(f"{diverged}; leave the largest learning rates out of the space")
-    print(f"  network:   {this.results / 'tuned.keras'}")
+    described = {"space": space.describe_space(this.space), "candidates": candidates}
+    described |= {"best": int(scores["chosen"][-1]), "guessing": this.data.guessing()}
+    answer, page = report(this, frames, described)
+    path = this.results / "tuned.keras"
+    if answer == "guessing" and path.exists():
+        print(f"  kept:      {path} and its tables, of an earlier search")
+        return
+    files = {path.name: network, "report.html": page}
+    written = this.write(frames, files, repeats=1, **described)
+    print(f"  written:   {written}, {this.results / 'tuning.csv'}, {this.results / 'report.html'}")
+    print(f"  network:   {path}")
     if not exact:
         note = "Keras' own network.predict(rows) rounds this dataset's large numbers too coarsely"
         print(f"  note:      {note}; use make predict")
+    elsewhere = f" RESULTS={this.results}" if this.results != OPTIONS["results"].default else ""
+    print(f"  next:      make predict MODEL={path} DATA=new.csv{elsewhere}")
+
+
+def search(this, candidates):
+    """Return the scores of nested cross-validation, and the best network trained on all rows."""
+    (X, y), seed, pipeline = (this.data.X, this.data.y), this.options.seed, this.pipeline()
+    folds = {"n_splits": this.options.folds, "n_inner_splits": this.options.inner_folds}
+    outer, inner = foldstack.nested_splits(np.zeros(len(y)), y, **folds, seed=seed)
+    with this.training(sum(map(len, inner)) * len(candidates)) as progress:
+        foldstack.check_candidates(pipeline, candidates, X, y)
+        more = {"seed": seed, "n_jobs": this.options.jobs, "progress": progress}
+        more["groups"] = space.by_dropout(candidates)
+        scores = foldstack.nested_cross_validate(pipeline, candidates, X, y, outer, inner, **more)
+        best = candidates[scores["chosen"][-1]]
+        fitted = foldstack.fit_candidate(pipeline, best, X, y, seed=seed)
+        if not all(np.isfinite(weights).all() for weights in fitted["mlp"].model_.get_weights()):
+            diverged = "with the best settings found the network diverges on all rows"
+            hint = "leave the largest learning rates out of the space"
+            raise InputError(f"{diverged}; nothing was written; {hint}")
+        network = foldstack.export_network(fitted, this.data.features)
+        return scores, network, foldstack.check_exported(network, fitted, X)
+
+
+def report(this, frames, described):
+    """Print what was found; return the kind of answer, and the HTML page."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store.write_tables(folder, frames, this.metadata(repeats=1, **described))
+        found, figures = findings.tuning(folder), gallery.draw(folder)
+        print(*tuning_summary(found), sep="\n")
+        found |= {"read": this.data.describe()} | findings.tuning_details(folder)
+        return found["answer"], to_html(tuning_page(found, figures), figures)
 
 
 def draw(this):

@@ -26,7 +26,7 @@ from experiments.harness.errors import InputError
 from experiments.harness.files import locked
 from experiments.harness.provenance import provenance
 from experiments.harness.schema import ARMS, TABLES
-from experiments.harness.settings import REPEATABLE
+from experiments.harness.settings import READING, REPEATABLE
 
 
 def verify(options):
@@ -78,7 +78,8 @@ def check_commands(commands, present, options):
     if "compare" in commands and not set(ARMS) & set(present) <= set(commands):
         raise InputError("compare can be verified only together with the arms")
     expected = reruns.metadata_of(commands[0], present)
-    data = read_dataset(options.data, folds=2, target=expected["data"].get("target"))
+    reading = {name: value for name, value in expected["data"].items() if name in READING}
+    data = read_dataset(options.data, folds=2, **reading)
     for name, (_, metadata) in present.items():
         if "data" in metadata and metadata["data"]["sha256"] != data.sha256:
             computed = f"{options.results / name}.csv was computed from another dataset"

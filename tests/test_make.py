@@ -96,9 +96,11 @@ def test_every_target_takes_its_options(make):
     taken = {name for command in scripts for name in COMMANDS[command].options}
     values = {name: OPTIONS[name].default for name in taken} | {"curves": 1, "verbose": 0}
     values["seed"] = 12
+    values |= {"keep": "a,b c", "drop": "3", "drop_unlabelled": 1}
     values |= {"target": "t", "scheduler": "s", "space": "p", "only": "tune,tips", "before": "b"}
     done = make("-j2", *scripts, *(f"{OPTIONS[name].variable}={values[name]}" for name in values))
     values |= {"curves": True, "verbose": False, "only": ["tune", "tips"]}
+    values |= {"keep": ["a", "b c"], "drop": ["3"], "drop_unlabelled": True}
     values = json.loads(json.dumps(values, default=str))
     assert done.stderr == ""
     expected = {name: {key: values[key] for key in COMMANDS[name].options} for name in scripts}

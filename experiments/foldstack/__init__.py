@@ -46,6 +46,7 @@ _NAMES = {
     ],
     "nested": ["nested_cross_validate", "nested_splits", "repeated_splits"],
     "network": ["build_network", "build_pipeline"],
+    "preparation": ["build_preparation"],
     "reference": ["cross_validate_sequentially"],
     "recipe": ["Recipe", "Unstackable"],
     "tasks": ["network_seeds"],

@@ -1,31 +1,39 @@
-"""A trained network as the content of one file, with the standardisation and labels inside."""
+"""A trained network as the content of one file, with everything from the raw columns inside."""
 
 import json
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
+from keras import layers, ops
+from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from .labels import LABELS, read_labels
 
-TOLERANCE = 1e-3  # of a probability, between a pipeline and its exported network
+TOLERANCE = 1e-5  # of a probability, between a pipeline and its exported network
+TOLERANCE_ROUNDED = 1e-3  # if Keras rounds the samples to single precision
 
 
 def export_network(pipeline: Pipeline, feature_names: Sequence[str]) -> bytes:
     """Export a fitted pipeline as the content of a ``.keras`` file.
 
-    `keras.saving.load_model` reads it without this library. Class labels and feature names
-    are in ``labels.json`` inside the archive.
+    `keras.saving.load_model` reads it without this library, in safe mode. It maps samples as
+    they are to probabilities. After `build_preparation` the network has two inputs, named
+    ``numbers`` and ``categories``: the columns of each kind, float64 (NaN if missing) and
+    strings. Class labels, feature names and known categories are in ``labels.json`` inside the
+    archive.
 
     Parameters
     ----------
     pipeline : Pipeline
-        Return value of `build_pipeline`, fitted.
+        Return value of `build_pipeline`, fitted, perhaps with `build_preparation` as the first
+        step ``prepare``.
     feature_names : sequence of str of shape (n_features,)
 
     Raises
@@ -33,18 +41,63 @@ def export_network(pipeline: Pipeline, feature_names: Sequence[str]) -> bytes:
     OSError
         If the temporary folder has no room for it.
     """
-    classifier = pipeline["mlp"]
-    inputs = keras.Input((len(feature_names),), dtype="float64")
-    standardize = _standardize(pipeline["standardize"], len(feature_names))
-    network = keras.Sequential([inputs, *standardize, *classifier.model_.layers])
+    classifier, names = pipeline["mlp"], list(feature_names)
     classes = [str(label) for label in classifier.classes_]
-    labels = {"classes": classes, "features": list(feature_names)}
+    labels = {"classes": classes, "features": names}
+    standardize = _standardize(pipeline["standardize"], pipeline["standardize"].n_features_in_)
+    after = [*standardize, *classifier.model_.layers]
+    if "prepare" in pipeline.named_steps:
+        preparation = pipeline["prepare"]
+        inputs, outputs = _prepare(preparation)
+        for layer in after:
+            outputs = layer(outputs)
+        network = keras.Model(inputs, outputs)
+        columns = preparation.transformers_[1][2]
+        known = _known_categories(preparation)
+        labels["categories"] = {
+            name: categories.tolist() for name, categories in zip(columns, known, strict=True)
+        }
+    else:
+        network = keras.Sequential([keras.Input((len(names),), dtype="float64"), *after])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.keras"
         network.save(path)
         with zipfile.ZipFile(path, "a") as archive:
             archive.writestr(LABELS, json.dumps(labels))
         return path.read_bytes()
+
+
+def _prepare(preparation: ColumnTransformer):
+    """Return inputs and outputs of what `build_preparation` has fitted."""
+    (_, imputer, numbers), (_, _, categories) = preparation.transformers_[:2]
+    inputs, parts = {}, []
+    if len(numbers):
+        samples = inputs["numbers"] = keras.Input((len(numbers),), dtype="float64", name="numbers")
+        missing, medians = ops.isnan(samples), imputer.statistics_[np.newaxis]
+        parts.append(ops.where(missing, ops.cast(medians, "float64"), samples))
+        parts += [
+            ops.cast(missing[:, place : place + 1], "float64")
+            for place in map(int, imputer.indicator_.features_)
+        ]
+    if len(categories):
+        samples = keras.Input((len(categories),), dtype="string", name="categories")
+        inputs["categories"] = samples
+        encoder = preparation.named_transformers_["categories"]
+        for place, known in enumerate(_known_categories(preparation)):
+            rare = encoder.infrequent_categories_[place]
+            common = known if rare is None else known[~np.isin(known, rare)]
+            lookup = layers.StringLookup(vocabulary=common.tolist(), output_mode="one_hot")
+            found = ops.cast(lookup(samples[:, place : place + 1]), "float64")
+            parts.append(found[:, 1:])  # the first place is that of other categories
+            if rare is not None:
+                parts.append(found[:, :1])
+    return inputs, ops.concatenate(parts, axis=-1)
+
+
+def _known_categories(preparation):
+    """Return the categories of each column of text."""
+    names = preparation.transformers_[1][2]
+    return preparation.named_transformers_["categories"].categories_ if len(names) else []
 
 
 def _standardize(scaler, n_features):
@@ -58,41 +111,44 @@ def _standardize(scaler, n_features):
     rounded = mean.astype(np.float32).astype(np.float64)
     steps = (np.ones(n_features), -rounded), (1 / scale, (rounded - mean) / scale)
     return [
-        keras.layers.Rescaling(factor.tolist(), offset.tolist(), dtype="float64")
+        layers.Rescaling(factor.tolist(), offset.tolist(), dtype="float64")
         for factor, offset in steps
     ]
 
 
-def check_exported(content: bytes, pipeline: Pipeline, X: np.ndarray) -> bool:
+def check_exported(content: bytes, pipeline: Pipeline, X: np.ndarray | pd.DataFrame) -> bool:
     """Check that an exported network predicts what its pipeline predicts.
 
     Parameters
     ----------
     content, pipeline
         Return value of `export_network`, and the pipeline that was exported.
-    X : array of shape (n_samples, n_features)
+    X : array or frame of shape (n_samples, n_features)
 
     Returns
     -------
     bool
         Whether the network's own method ``predict``, for which Keras rounds X to single
-        precision, is accurate, too.
+        precision, is accurate, too, to 0.001. It takes no frame.
 
     Raises
     ------
     ValueError
-        If a probability differs by more than 0.001, because a feature is of an extreme size.
+        If a probability differs by more than 0.00001, because a feature is of an extreme size.
     """
     network = load_network(content)
-    expected = pipeline.predict_proba(X)[:, 1]
-    _, probability = predict(network, pipeline["mlp"].classes_, X)
+    expected = pipeline.predict_proba(X)
+    _, probability = predict(network, read_labels(content), X)
     difference = np.abs(probability - expected).max()
     if not difference <= TOLERANCE:
         raise ValueError(
             f"the exported network's probabilities differ from the pipeline's by up to "
             f"{difference:.2g}; a feature's numbers are too large or too small, use other units"
         )
-    return np.abs(network.predict(X, verbose=0)[:, 0] - expected).max() <= TOLERANCE
+    if isinstance(X, pd.DataFrame):
+        return True
+    rounded = _of_classes(network.predict(X, verbose=0))
+    return np.abs(rounded - expected).max() <= TOLERANCE_ROUNDED
 
 
 def load_network(content: bytes) -> keras.Model:
@@ -101,44 +157,65 @@ def load_network(content: bytes) -> keras.Model:
     Returns
     -------
     keras.Model
-        Maps (n_samples, n_features) to (n_samples, 1), the probability of the second class.
+        Maps samples to (n_samples, 1), the probability of the second of two classes, or to
+        (n_samples, n_classes).
 
     Raises
     ------
     ValueError
         If the content was not made by `export_network`.
     """
-    n_features = len(read_labels(content)["features"])
+    labels = read_labels(content)
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "network.keras"
             path.write_bytes(content)
             network = keras.saving.load_model(path, compile=False, safe_mode=True)
-        if network.input_shape[-1] != n_features:
-            raise ValueError(f"{n_features} feature names, input of {network.input_shape}")
+        n_features = sum(each.shape[-1] for each in network.inputs)
+        n_outputs, n_classes = network.output_shape[-1], len(labels["classes"])
+        if n_features != len(labels["features"]) or n_outputs not in (n_classes, n_classes - 1):
+            raise ValueError(f"labels of other features or classes than those of {network.inputs}")
     except Exception as error:  # Keras raises errors of any type
         raise ValueError("the content is not an exported network, or is corrupt") from error
     return network
 
 
 def predict(
-    network: keras.Model, classes: Sequence[str], X: np.ndarray
+    network: keras.Model, labels: Mapping, X: np.ndarray | pd.DataFrame
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predict with an exported network in double precision.
 
     Parameters
     ----------
-    network, classes
-        ``load_network(content)`` and ``read_labels(content)["classes"]``.
-    X : array of shape (n_samples, n_features)
+    network, labels
+        ``load_network(content)`` and ``read_labels(content)``.
+    X : array of shape (n_samples, n_features), or frame with the columns by name
 
     Returns
     -------
-    labels : array of shape (n_samples,)
-    probability : float32 array of shape (n_samples,)
-        Of the second class.
+    classes : array of shape (n_samples,)
+    probability : float32 array of shape (n_samples, n_classes)
     """
     # Batches of tensors stay in double precision; Keras rounds an array to single precision.
-    samples = tf.data.Dataset.from_tensor_slices(X.astype(np.float64)).batch(1024)
-    probability = network.predict(samples, verbose=0)[:, 0]
-    return np.array(classes)[(probability > 0.5).astype(int)], probability
+    samples = X
+    if "categories" in labels:
+        categories = list(labels["categories"])
+        numbers = [name for name in labels["features"] if name not in labels["categories"]]
+        samples = {
+            name: X[columns].to_numpy(kind)
+            for name, columns, kind in (
+                ("numbers", numbers, np.float64),
+                ("categories", categories, object),
+            )
+            if columns
+        }
+    else:
+        samples = np.asarray(X, np.float64)
+    batches = tf.data.Dataset.from_tensor_slices(samples).batch(1024)
+    probability = _of_classes(network.predict(batches, verbose=0))
+    return np.array(labels["classes"])[probability.argmax(axis=1)], probability
+
+
+def _of_classes(outputs):
+    """Return the probability of every class; a single output is that of the second of two."""
+    return np.column_stack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs

@@ -13,7 +13,9 @@ def read_labels(content: bytes) -> dict:
     Returns
     -------
     dict
-        ``classes``, the list of the two class labels; ``features``, that of the feature names.
+        ``classes``, the list of class labels; ``features``, that of the feature names. If the
+        network prepares its samples: ``categories``, for each feature of text the list of known
+        categories.
 
     Raises
     ------
@@ -22,11 +24,26 @@ def read_labels(content: bytes) -> dict:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            labels = json.loads(archive.read(LABELS))
-        classes, features = list(labels["classes"]), list(labels["features"])
-        strings = all(isinstance(name, str) for name in (*classes, *features))
-        if not strings or len(classes) != 2 or len(set(classes)) != 2 or not features:
-            raise ValueError("two class labels and at least one feature name are needed")
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, RecursionError) as error:
+            found = json.loads(archive.read(LABELS))
+        labels = {name: list(found[name]) for name in ("classes", "features")}
+        if "categories" in found:
+            labels["categories"] = {name: list(of) for name, of in found["categories"].items()}
+        known = labels.get("categories", {})
+        texts = [*labels["classes"], *labels["features"], *(c for of in known.values() for c in of)]
+        classes, features = labels["classes"], labels["features"]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("labels must be strings")
+        if len(classes) < 2 or len(set(classes)) < len(classes) or not features:
+            raise ValueError("two classes and at least one feature name are needed")
+        if not set(known) <= set(features):
+            raise ValueError("categories of features that there are not")
+    except (
+        zipfile.BadZipFile,
+        AttributeError,
+        KeyError,
+        ValueError,
+        TypeError,
+        RecursionError,
+    ) as error:
         raise ValueError("the content is not an exported network, or is corrupt") from error
-    return {"classes": classes, "features": features}
+    return labels

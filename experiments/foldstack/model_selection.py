@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from sklearn import get_config
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import ParameterGrid, ParameterSampler, check_cv
 from sklearn.model_selection._search import BaseSearchCV
@@ -334,13 +334,27 @@ def draw_candidates(
     n_candidates = 30 if n_candidates is None else n_candidates
     names = dict.fromkeys(name for each in spaces for name in each)
     drawn = ParameterSampler(spaces, n_candidates, random_state=seed)
-    return [{name: each[name] for name in names if name in each} for each in drawn]
+    return [{name: _plain(each[name]) for name in names if name in each} for each in drawn]
+
+
+def _plain(value):
+    """Return a number of Python's for one of NumPy's, which JSON cannot hold."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def check_candidates(
-    estimator: BaseEstimator, candidates: Sequence[Mapping[str, object]], n_features: int
+    estimator: BaseEstimator, candidates: Sequence[Mapping[str, object]], X, y
 ) -> None:
     """Check that the network of each candidate can be built and trained.
+
+    Parameters
+    ----------
+    estimator : Pipeline
+        Unfitted.
+    candidates : sequence of mappings
+        Parameters of the estimator.
+    X, y
+        Samples of all classes.
 
     Raises
     ------
@@ -348,13 +362,13 @@ def check_candidates(
         If a parameter is unknown or a value impossible; the message names the candidate.
     """
     use_one_thread()  # before the first network starts TensorFlow
+    prepared = clone(estimator[:-1]).fit_transform(X)
     for candidate in candidates:
         named = ", ".join(f"{name} = {value!r}" for name, value in candidate.items())
         try:
             changed = with_params(estimator, candidate)
-            changed[-1].training(n_samples=2)
-            X = changed[:-1].fit_transform(np.zeros((2, n_features), np.float32))
-            changed[-1].build(X, np.array([0, 1]))
+            changed[-1].training(n_samples=len(y))
+            changed[-1].build(prepared, y)
         except Exception as error:  # Keras raises errors of any type
             raise ValueError(f"{named}: {' '.join(str(error).split())}"[:500]) from error
 

@@ -1,226 +1,518 @@
-"""Read and validate a table of numbers with a class column."""
+"""Decide what the columns of a table are: the class, features, or neither; say what was read."""
 
-import csv
-import hashlib
-import io
+import functools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from experiments.harness import columns
 from experiments.harness.errors import InputError
+from experiments.harness.table import read_table
 
-MISSING = {"", "?", "na", "n/a", "nan", "null", "none"}
+CLASS_NAMES = {"class", "target", "label", "y"}  # of the class column, if one is called so
+ID_NAMES = {"id", "unnamed: 0", "__index_level_0__"}
+LOOKS_LIKE_ID = re.compile(r"(^|[\W_])(id|no|nr|number|code|key)$|[a-z](Id|ID)$", re.I)
 NUMBERED = re.compile(r"column \d+")  # the names given to columns without a name
 SMALLEST, LARGEST = 1e-30, 1e30  # of a column's numbers: what single precision can hold
-DELIMITERS = ("\t", ";", ",")  # the first of them that the first line has
+FEWEST_ROWS = 10  # in which a column can be told to number them, or to repeat the class
+MOST_CLASSES = 100
+SEEN_ROWS, SEEN_COLUMNS = 1000, 1000  # to tell a header
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A binary classification dataset."""
+    """Features and a class to predict from them."""
 
-    X: np.ndarray  # float64, of shape (n_samples, n_features)
+    X: np.ndarray | pd.DataFrame  # (n_samples, n_features); a frame if there is text or a gap
     y: np.ndarray  # class labels, of shape (n_samples,)
-    classes: tuple[str, str]  # sorted; a network predicts the probability of the second
+    classes: tuple[str, ...]  # sorted
     features: tuple[str, ...]  # names of the columns of X: those of the header, or "column 1" …
     path: Path
     sha256: str  # checksum of the file
-    target: str | None = None  # the class column as given by the user; None is the last one
+    asked: dict[str, object] = field(default_factory=dict)  # options of reading, as given
+    target: str = ""  # name of the class column
+    categories: tuple[str, ...] = ()  # names of the features that are text
+    left_out: dict[str, str] = field(default_factory=dict)  # names of columns: the reason
+    notes: tuple[str, ...] = ()
 
     def origin(self) -> dict:
         """Describe the dataset in metadata."""
         origin = {"file": self.path.name, "rows": len(self.y), "sha256": self.sha256}
-        return origin if self.target is None else origin | {"target": self.target}
+        return origin | self.asked
+
+    @property
+    def needs_preparation(self) -> bool:
+        """Whether the features have text or missing cells."""
+        return isinstance(self.X, pd.DataFrame)
+
+    @property
+    def n_missing(self) -> int:
+        """Number of missing cells among the features."""
+        if not self.needs_preparation:
+            return 0
+        text = self.X[list(self.categories)]
+        return int(self.X.isna().sum().sum() + (text == "").sum().sum())
+
+    def guessing(self) -> dict:
+        """Return the largest class, and the accuracy of always guessing it."""
+        counts = pd.Series(self.y).value_counts()
+        return {"label": counts.idxmax(), "accuracy": counts.max() / len(self.y)}
+
+    def describe(self) -> list[str]:
+        """Say what was read: one line, and one for each note."""
+        n_categories = len(self.categories)
+        kinds = [_count(len(self.features) - n_categories, "number")]
+        kinds += [_count(n_categories, "category", "categories")] if n_categories else []
+        kinds += [_count(self.n_missing, "missing cell")] if self.n_missing else []
+        parts = [f"{printable(self.path.name)}: {_count(len(self.y), 'row')}", ", ".join(kinds)]
+        counts, guess = pd.Series(self.y).value_counts(), self.guessing()
+        sizes = [f"{printable(each)}: {counts[each]}" for each in self.classes[:10]]
+        sizes += ["…"] if len(self.classes) > 10 else []
+        guessing = f"always guessing {printable(guess['label'])}: {guess['accuracy']:.1%}"
+        parts.append(f'class "{printable(self.target)}" ({", ".join(sizes)}; {guessing})')
+        if self.left_out:
+            reasons = {}
+            for column, reason in self.left_out.items():
+                reasons.setdefault(reason, []).append(column)
+            parts.append("left out: " + ", ".join(map(_reason, reasons, reasons.values())))
+        return ["; ".join(parts), *(f"  note: {note}" for note in self.notes)]
 
 
-def read_dataset(path: Path, *, folds: int, target: str | None = None) -> Dataset:
-    """Read a table of numbers with a class column, separated by commas, semicolons or tabs.
+def read_dataset(
+    path: Path,
+    *,
+    folds: int,
+    target: str | None = None,
+    keep: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    drop_unlabelled: bool = False,
+) -> Dataset:
+    """Read a table of features and a class.
 
-    The first line is a header if one of its cells is `target`; or if, outside the class column,
-    it has text and no number, and its cell in the class column is not a class of other rows.
-    `target` is the class column's name in the header or its number from 1 (default: the last).
+    `target` is the class column, by its name in the header or its number from 1; without it,
+    the only column named class, target, label or y, or else the last one. Features that
+    identify the rows, say nothing, or repeat the class are left out or refused; `keep` and
+    `drop` overrule that, by names or numbers.
 
-    Raise `InputError` if the file cannot be read, a row or cell is invalid (named by line and
-    column), there are not two classes, or a class has fewer rows than there are folds.
+    Raise `InputError` if the file cannot be read, or its columns cannot be used as they are.
     """
-    table = _Table(path, fewest=2)
-    place = table.split_header(target)
-    places = [i for i in range(len(table.names)) if i != place]
-    X = table.numbers(places)
-    y, classes = table.labels(place, folds)
-    features = tuple(table.names[i] for i in places)
-    return Dataset(X, y, classes, features, path, table.sha256, target)
+    reader = _Reader(path, target)
+    place = reader.target_place()
+    kept, dropped = ({reader.place(name) for name in names} for names in (keep, drop))
+    reader.keep_labelled(place, drop_unlabelled)
+    y, classes = reader.labels(place)
+    features = reader.features(place, y, len(classes), kept, dropped)
+    reader.check_classes(place, y, folds)
+    if not features:
+        raise InputError(f"{path} has no features, only the column to predict")
+    categories = tuple(name for name, values in features.items() if values.dtype == object)
+    whole = not categories and not any(np.isnan(values).any() for values in features.values())
+    asked = {"target": target, "keep": list(keep), "drop": list(drop)}
+    asked["drop_unlabelled"] = drop_unlabelled
+    return Dataset(
+        np.column_stack([*features.values()]) if whole else pd.DataFrame(features),
+        y,
+        classes,
+        tuple(features),
+        path,
+        reader.sha256,
+        {name: value for name, value in asked.items() if value},
+        reader.names[place],
+        categories,
+        reader.left_out,
+        tuple(reader.notes),
+    )
 
 
-def read_rows(path: Path, features: Sequence[str]) -> tuple[np.ndarray, list[int], str]:
-    """Read the columns that a network was trained on: X, the line of each row, the checksum.
+class Rows(NamedTuple):
+    """Rows to predict."""
+
+    X: np.ndarray | pd.DataFrame  # a frame if the network knows categories or missing cells
+    lines: list[int]  # of the file
+    sha256: str  # checksum of the file
+    unknown: dict[str, int]  # names of features: the number of unknown categories
+
+
+def read_rows(
+    path: Path, features: Sequence[str], categories: Mapping[str, Sequence[str]] | None = None
+) -> Rows:
+    """Read the columns that a network was trained on.
 
     Columns are matched by name, in any order and among others. Without names in the network or
-    the table they are matched by position, and the table must have the same number of columns.
+    the table they are matched by position if there are as many, or else by number: the table is
+    like that which the network was trained on.
+    `categories` are those known of each feature of text; None if the network was trained on
+    whole numbers only.
+
     Raise `InputError` as `read_dataset`, or if columns are missing.
     """
-    table = _Table(path, fewest=1)
-    named = set(features) <= set(table.names)
-    headed = named or _looks_like_header(table.names)
-    table.name_columns(headed)
-    trained = f"the network was trained on {len(features)}: {_listed(features)}"
-    places = range(len(table.names))
-    if named or (headed and not all(NUMBERED.fullmatch(name) for name in features)):
-        if missing := [name for name in features if name not in table.names]:
-            raise InputError(f"{path} has no column {_short(missing[0])}; {trained}")
-        places = [table.names.index(name) for name in features]
-    elif len(table.names) != len(features):
-        raise InputError(f"{path} has {len(table.names)} columns, {trained}")
-    return table.numbers(places), table.lines, table.sha256
+    reader = _Reader(path, None, fewest=1, known=features)
+    places = reader.places(features)
+    found, unknown = {}, {}
+    for name, place in zip(features, places, strict=True):
+        if name in (categories or {}):
+            found[name] = columns.to_text(reader.columns[place])
+            if number := int((~np.isin(found[name].astype(str), categories[name])).sum()):
+                unknown[name] = number
+        else:
+            found[name] = reader.numbers(place, may_miss=categories is not None)
+    X = np.column_stack([*found.values()]) if categories is None else pd.DataFrame(found)
+    return Rows(X, [reader.line(row) for row in range(reader.n_rows)], reader.sha256, unknown)
 
 
-class _Table:
-    """The cells of a file: `rows` of equal width, their `lines`, the first row as `names`."""
+class _Reader:
+    """A table's columns, the header taken off; raises what is wrong with a column by its name."""
 
-    def __init__(self, path, fewest):
-        self.path = path
-        try:
-            if path.exists() and not path.is_file() and not path.is_dir():
-                raise InputError(f"{path} is not a file; save the table as one")
-            content = path.read_bytes()
-            self.text = content.decode("utf-8-sig")
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path} is not a text file") from error
-        self.sha256 = hashlib.sha256(content).hexdigest()
-        first = next((line for line in self.text.splitlines() if line.strip()), "")
-        delimiter = next((mark for mark in DELIMITERS if mark in first), ",")
-        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter, strict=True)
-        self.lines, self.rows = [], []
-        try:
-            for row in reader:
-                if any(map(str.strip, row)):
-                    self.lines.append(reader.line_num)
-                    self.rows.append(row)
-        except csv.Error as error:
-            raise InputError(f"{path}, line {reader.line_num}: {error}") from error
-        if not self.rows:
+    def __init__(self, path, target, fewest=2, known=()):
+        self.table = table = read_table(path)
+        self.path, self.target, self.sha256 = path, target, table.sha256
+        self.columns, self.left_out, self.notes = list(table.columns), {}, []
+        if table.notes:
+            self.notes.append(f"left out: {', '.join(table.notes)}")
+        if not len(self.columns[0]):
             raise InputError(f"{path} is empty")
-        width, start = len(self.rows[0]), self.lines[0]
-        if width < fewest:
-            raise InputError(
-                f"{path}, line {start}: one column; numbers and a class are needed, "
-                "separated by commas, semicolons or tabs"
-            )
-        for line, row in zip(self.lines, self.rows, strict=True):
-            if len(row) != width:
-                differs = f"{len(row)} columns, where line {start} has {width}"
-                raise InputError(f"{path}, line {line}: {differs}")
-        self.names = [cell.strip() for cell in self.rows[0]]
+        if len(self.columns) < fewest:
+            raise InputError(f"{path}: one column; features and a class are needed")
+        self.rows = None  # positions among the table's rows; None: all
+        self.skipped = 0  # rows before the first
+        self.headed = table.names is not None
+        self.names = [name.strip() for name in table.names or ()]
+        if not self.headed:
+            self._take_header(known)
+        if repeated := [name for name, times in Counter(self.names).items() if times > 1]:
+            raise InputError(f"{path}: two columns are named {_short(repeated[0])}; rename one")
+        self.n_rows = len(self.columns[0])
+        self._drop_empty_columns()
 
-    def split_header(self, target):
-        """Take off a header if there is one; return the position of the class column."""
-        path, names, first = self.path, self.names, self.lines[0]
-        number = len(names) if target is None else 0  # of the class column, from 1; 0 if named
-        if target is not None and target.isdecimal() and len(target) < 9:
-            number = int(target)
-        headed = _looks_like_header([name for i, name in enumerate(names, 1) if i != number])
-        if headed and 1 <= number <= len(names):
-            # A first line with a known class label is a row, whatever its other cells are.
-            labels = {row[number - 1].strip().casefold() for row in self.rows[1:]}
-            headed = names[number - 1].casefold() not in labels
-        headed = headed or (target in names and not _is_number(target))
-        self.name_columns(headed)
-        if headed and "" in names:
-            raise InputError(
-                f"{path}, line {first}: column {names.index('') + 1} has no name; name it, or "
-                "leave it out if it numbers the rows (in pandas: to_csv(…, index=False))"
-            )
-        if target in self.names:
-            return self.names.index(target)
-        if 1 <= number <= len(names):
-            return number - 1
-        columns = f"its {len(names)} columns are {_listed(self.names)}"
-        raise InputError(f"{path} has no column {_short(target)}: {columns}")
+    def _take_header(self, known):
+        """Take off the first row if it is a header, and name the columns."""
+        first = [column[0].as_py() for column in self.columns]
+        counted = _counts(first)
+        self.headed = counted or (bool(known) and set(known) <= set(first))
+        self.headed = self.headed or self._has_header(first)
+        if self.headed:
+            if len(self.columns[0]) == 1:
+                raise InputError(f"{self.path} has a header and no rows")
+            self.columns, self.skipped = [column[1:] for column in self.columns], 1
+        names = first if self.headed and not counted else [""] * len(first)
+        self.names = [name or f"column {number}" for number, name in enumerate(names, 1)]
+        if self.headed and not first[0]:
+            self.names[0] = "Unnamed: 0"  # row names, as pandas calls them
 
-    def name_columns(self, headed):
-        """Take the first row off as a header; number the columns if it is none."""
-        if not headed:
-            self.names = [f"column {number}" for number in range(1, len(self.names) + 1)]
-            return
-        if len(self.rows) == 1:
-            raise InputError(f"{self.path} has a header and no rows")
-        for name in self.names:
-            if name and self.names.count(name) > 1:
-                raise InputError(f"{self.path}: two columns are named {_short(name)}; rename one")
-        self.lines, self.rows = self.lines[1:], self.rows[1:]
+    def _has_header(self, first):
+        """Return whether the first row is a header: it has text that no other row has.
+
+        In a column of numbers it is text where all other rows have numbers; it repeats no cell
+        of its column. The target's name in it says so, too.
+        """
+        words = {*np.flatnonzero(columns.is_text(first)).tolist()}
+        missing = columns.is_missing(pa.chunked_array([first])).to_numpy()
+        if len(self.columns[0]) == 1:
+            return len(words) == sum(map(bool, first)) > 0
+        if any(pc.any(pc.equal(self.columns[i][1:], first[i])).as_py() for i in words):
+            return False
+        called = [first[i] for i in words]
+        if _counts([cell for i, cell in enumerate(first) if i not in words]):
+            return True  # pandas' names of columns, but for some
+        if self.target in called or sum(cell.casefold() in CLASS_NAMES for cell in called) == 1:
+            return True
+        over_numbers = over_text = of_data = 0
+        for i, column in list(enumerate(self.columns))[:SEEN_COLUMNS]:
+            below = column[1 : SEEN_ROWS + 1]
+            if columns.to_numbers(below, self.table.decimal_comma)[1].any():
+                over_text += i in words and pc.count_distinct(below).as_py() < len(below)
+            elif i in words:
+                over_numbers += 1
+            elif not missing[i]:  # sodium is written as Na
+                of_data += 1
+        return over_numbers > of_data or (not of_data and over_text > 0)
+
+    def _drop_empty_columns(self):
+        first = [column[0].as_py() for column in self.columns]
+        for place in np.flatnonzero(columns.is_missing(pa.chunked_array([first])).to_numpy()):
+            if pc.all(columns.is_missing(self.columns[place])).as_py():
+                self.left_out[self.names[place]] = "without any value"
+        if len(self.left_out) == len(self.names):
+            raise InputError(f"{self.path} has no values")
+
+    def line(self, row):
+        """Return the line of the file that a row stands on."""
+        row = row if self.rows is None else self.rows[row]
+        return int(self._lines[row + self.skipped])
+
+    @functools.cached_property
+    def _lines(self):
+        return self.table.lines()
 
     def column(self, place):
         """Describe a column by its number and name."""
         numbered, name = f"column {place + 1}", self.names[place]
         return numbered if name == numbered else f"{numbered} ({_short(name)})"
 
-    def numbers(self, places):
-        """Convert columns to numbers; raise for the first cell that is not a number."""
-        try:
-            X = np.array([[row[place] for place in places] for row in self.rows], np.float64)
-        except ValueError:
-            X = np.array([[np.nan]])
-        if not (np.abs(X) <= LARGEST).all() or "_" in self.text:  # to Python 1_000 is a number
-            for line, row in zip(self.lines, self.rows, strict=True):
-                for place in places:
-                    where = f"{self.path}, line {line}, {self.column(place)}"
-                    _check_number(where, row[place].strip())
-        for place, size in zip(places, np.abs(X).max(axis=0), strict=True):
-            if 0 < size < SMALLEST:
-                small = f"no number is as large as {SMALLEST:g}; give it another unit"
-                raise InputError(f"{self.path}, {self.column(place)}: {small}")
-        return X
+    def place(self, name):
+        """Return the position of a column given by name or number."""
+        if name in self.names:
+            return self.names.index(name)
+        if name.isdecimal() and len(name) < 9 and 1 <= int(name) <= len(self.names):
+            return int(name) - 1
+        listed = f"its {len(self.names)} columns are {_listed(self.names)}"
+        raise InputError(f"{self.path} has no column {_short(name)}: {listed}")
 
-    def labels(self, place, folds):
-        """Return the class of each row and the classes; raise if they are not two large ones."""
-        path, column = self.path, self.names[place]
-        y = np.array([row[place].strip() for row in self.rows])
-        classes, counts = np.unique(y, return_counts=True)
-        if "" in classes:
-            line = self.lines[list(y).index("")]
-            raise InputError(f"{path}, line {line}: no class in {_short(column)}")
-        if len(classes) != 2:
-            hint = ""
-            if len(classes) == 3 and column == f"column {place + 1}" and (y[1:] != y[0]).all():
-                header = f"if line {self.lines[0]} is a header"
-                hint = f"; {header}, say so by a class column's name, --target"
-            number = f"{_short(column)} has {len(classes)}: {_listed(classes)}"
-            raise InputError(f"{path}: two classes are needed, {number}{hint}")
-        if counts.min() < folds:
-            smallest = f"class {_short(classes[counts.argmin()])} has {counts.min()} rows"
-            raise InputError(f"{path}: {smallest}, fewer than the {folds} folds; set fewer folds")
-        return y, tuple(classes.tolist())
+    def places(self, features):
+        """Return the positions of the columns that a network was trained on."""
+        names = {name: place for place, name in enumerate(self.names)}
+        unnamed = not self.headed or all(NUMBERED.fullmatch(name) for name in features)
+        missing = [name for name in features if name not in names]
+        if missing and unnamed and len(names) == len(features):
+            return range(len(features))
+        if missing:
+            trained = f"the network was trained on {len(features)}: {_listed(features)}"
+            has = f"no column {_short(missing[0])}" if self.headed else f"{len(names)} columns"
+            raise InputError(f"{self.path} has {has}; {trained}")
+        return [names[name] for name in features]
+
+    def target_place(self):
+        """Return the position of the class column; raise if it cannot be the class."""
+        if self.target is not None:
+            place = self.place(self.target)
+        else:
+            called = [i for i, each in enumerate(self.names) if each.casefold() in CLASS_NAMES]
+            there = [i for i, name in enumerate(self.names) if name not in self.left_out]
+            place = called[0] if len(called) == 1 else there[-1]
+        if reason := self._no_class(place):
+            raise InputError(f"{self.path}: {self.column(place)} {reason}{self._could_be()}")
+        return place
+
+    def _no_class(self, place):
+        """Return why a column cannot be the class, or None."""
+        column = self.columns[place]
+        column = column.filter(pc.invert(columns.is_missing(column)))
+        numbers, wrong = columns.to_numbers(column, self.table.decimal_comma)
+        numeric = not wrong.any()
+        n_values = len(np.unique(numbers)) if numeric else pc.count_distinct(column).as_py()
+        reason = f"cannot be the class: it has {n_values} different values in {len(column)} rows"
+        if n_values > max(2, min(MOST_CLASSES, len(column) // 2)):
+            return reason
+        if numeric and n_values > 2 and (numbers % 1 != 0).any():
+            return reason
+        return None
+
+    def _could_be(self):
+        """Name the columns that could be the class, and say how to choose one."""
+        could = [
+            place
+            for place, column in enumerate(self.columns)
+            if self.names[place] not in self.left_out
+            and 2 <= pc.count_distinct(column).as_py() <= 20
+            and not self._no_class(place)
+        ]
+        text = [p for p in could if columns.to_numbers(self.columns[p])[1].any()]
+        could = (text or could)[:5]
+        if not could:
+            return ""
+        say = f"TARGET={self._given(could[0]) if len(could) == 1 else '…'}"
+        return f"; say which column is: {say} ({', '.join(map(self.column, could))} could be)"
+
+    def keep_labelled(self, place, drop_unlabelled):
+        """Leave out rows without a value to predict, or refuse them."""
+        missing = columns.is_missing(self.columns[place])
+        number = pc.sum(missing).as_py()
+        if not number:
+            return
+        if not drop_unlabelled:
+            rows = np.flatnonzero(missing.to_numpy())
+            lines = ", ".join(str(self.line(row)) for row in rows[:3])
+            lines += ", …" if number > 3 else ""
+            rows = _count(number, "row")
+            raise InputError(
+                f"{self.path}: {self.column(place)} is to be predicted, and {rows} "
+                f"{'lacks' if number == 1 else 'lack'} it (line {lines}); "
+                "DROP_UNLABELLED=1 leaves such rows out"
+            )
+        if number == self.n_rows:
+            raise InputError(f"{self.path}: no row has a value in {self.column(place)}")
+        self.rows = np.flatnonzero(~missing.to_numpy())
+        self.columns = [column.filter(pc.invert(missing)) for column in self.columns]
+        self.n_rows -= number
+        self.notes.append(f"{_count(number, 'row')} without a class left out")
+
+    def labels(self, place):
+        """Return the class of each row, and the classes."""
+        y = columns.to_text(self.columns[place])
+        numbers, wrong = columns.to_numbers(self.columns[place])
+        if not wrong.any() and len(np.unique(numbers)) < len(set(y)):
+            y = np.array([f"{number:.15g}" for number in numbers], object)  # 1 and 1.0
+        classes = sorted(set(y))
+        if len({label.casefold() for label in classes}) < len(classes):
+            self.notes.append("some classes differ in upper and lower case only")
+        return y.astype(str), tuple(classes)
+
+    def check_classes(self, place, y, folds):
+        """Raise if there are fewer than two classes, or too few rows of one."""
+        counts = pd.Series(y).value_counts()
+        column, name = self.columns[place], self.column(place)
+        if len(counts) < 2:
+            only = f"{name} has one class only: {_short(y[0])}"
+            raise InputError(f"{self.path}: {only}; there must be two or more")
+        if counts.min() >= folds:
+            return
+        rare = f"class {_short(counts.idxmin())} has {_count(counts.min(), 'row')}"
+        hint = "set fewer folds, or leave such rows out"
+        if (
+            not self.headed
+            and counts.min() == 1
+            and column[0].as_py() not in column[1:].to_pylist()
+        ):
+            hint = "if line 1 is a header, say so by the name of the class column, TARGET=…"
+        raise InputError(f"{self.path}: {rare} in {name}, fewer than the {folds} folds; {hint}")
+
+    def features(self, target, y, n_classes, kept, dropped):
+        """Return the columns to learn from, by name: arrays of float64, or of text."""
+        codes = pd.factorize(y)[0]
+        found = {}
+        for place, name in enumerate(self.names):
+            if place == target or name in self.left_out:
+                continue
+            if place in dropped:
+                self.left_out[name] = "as you said"
+                continue
+            values = self._feature(place, keep=place in kept)
+            reason = None if place in kept else self._no_feature(place, values)
+            if reason:
+                self.left_out[name] = reason
+            else:
+                found[name] = values
+                if place not in kept:
+                    self._check_leak(place, values, codes, n_classes)
+            self.columns[place] = None  # the cells take more memory than the values
+        return found
+
+    def _feature(self, place, keep):
+        """Return a column's numbers or text."""
+        column = self.columns[place]
+        values, wrong = columns.to_numbers(column, self.table.decimal_comma)
+        if not wrong.any():
+            return self.numbers(place, values=values)
+        n_numbers = np.isfinite(values).sum()
+        if not keep and (
+            n_numbers > wrong.sum()
+            or (self.table.decimal_comma and columns.ambiguous(column))
+            or columns.with_unit(column)
+        ):
+            self._raise_not_number(place, int(wrong.argmax()))
+        return columns.to_text(column)
+
+    def _raise_not_number(self, place, row):
+        column, cell = self.columns[place], self.columns[place][row].as_py()
+        where = f"{self.path}, line {self.line(row)}, {self.column(place)}"
+        if columns.ambiguous(column):
+            dot, without = cell.replace(",", "."), cell.replace(",", "")
+            raise InputError(f"{where}: is {_short(cell)} {without} or {dot}? write it that way")
+        if columns.with_unit(column):
+            raise InputError(f"{where}: {_short(cell)} is not a plain number; leave out the sign")
+        raise InputError(
+            f"{where}: {_short(cell)} is not a number, as most cells there are; mend it, or "
+            f"take the column as text: KEEP={self._given(place)}"
+        )
+
+    def _cell(self, place, row):
+        return _short(self.columns[place][row].as_py())
+
+    def _given(self, place):
+        name = self.names[place]
+        plain = re.fullmatch(r"[\w.-]+", name) and not NUMBERED.fullmatch(name)
+        return name if plain else place + 1
+
+    def numbers(self, place, may_miss=True, values=None):
+        """Return a column's numbers; raise for the first cell that is none, or is too large."""
+        if values is None:
+            values, wrong = columns.to_numbers(self.columns[place], self.table.decimal_comma)
+            if wrong.any():
+                row = int(wrong.argmax())
+                where = f"{self.path}, line {self.line(row)}, {self.column(place)}"
+                raise InputError(f"{where}: {self._cell(place, row)} is not a number")
+        sizes = np.abs(values)
+        if not may_miss and np.isnan(sizes).any():
+            line = self.line(int(np.isnan(sizes).argmax()))
+            raise InputError(f"{self.path}, line {line}, {self.column(place)}: missing value")
+        largest = np.nanmax(sizes, initial=0)
+        if largest > LARGEST:
+            row = int(np.nanargmax(sizes))
+            cell, line = self._cell(place, row), self.line(row)
+            finite = np.isfinite(largest)
+            limit = f"larger than {LARGEST:g}; give the column another unit"
+            wrong = limit if finite else "not a finite number"
+            raise InputError(f"{self.path}, line {line}, {self.column(place)}: {cell} is {wrong}")
+        if 0 < largest < SMALLEST:
+            small = f"no number is as large as {SMALLEST:g}; give it another unit"
+            raise InputError(f"{self.path}, {self.column(place)}: {small}")
+        return values
+
+    def _no_feature(self, place, values):
+        """Return why a column is left out, or None; note what looks like an id."""
+        name, n_rows = self.names[place], self.n_rows
+        if name.casefold() in ID_NAMES:
+            return "an id"
+        if (values[1:] == values[0]).all():
+            return "the same on every row"
+        if n_rows < FEWEST_ROWS:
+            return None
+        if values.dtype == object:
+            return "text that differs on every row" if len(set(values)) == n_rows else None
+        if (values[:1000] % 1 != 0).any() or (values % 1 != 0).any():
+            return None
+        n_values = len(np.unique(values))
+        if n_values == n_rows and values.max() - values.min() == n_rows - 1:
+            return "a number for each row"
+        if LOOKS_LIKE_ID.search(name) or (n_values > 0.9 * n_rows and values.min() >= 1000):
+            different = f"{n_values} different whole numbers in {n_rows} rows"
+            drop = f"DROP={self._given(place)} leaves it out"
+            self.notes.append(f"{self.column(place)} looks like an id ({different}); {drop}")
+        return None
+
+    def _check_leak(self, place, values, codes, n_classes):
+        """Raise if a column has the class of every row, or whether it is one of the classes."""
+        few = len(values) < FEWEST_ROWS or n_classes < 2
+        if few or pd.Series(values[:1000]).nunique(dropna=False) > n_classes:
+            return
+        values = pd.factorize(values, use_na_sentinel=False)[0]
+        n_values = values.max() + 1
+        pairs = np.unique(np.column_stack([values, codes]), axis=0)
+        mirror = n_values == n_classes and len(pairs) == n_classes
+        one_of = n_values == 2 and len(pairs) == n_classes and (np.bincount(pairs[:, 0]).min() == 1)
+        if mirror or one_of:
+            tells = f"{self.column(place)} says the class again"
+            drop = f"leave it out: DROP={self._given(place)} (KEEP={self._given(place)} to use it)"
+            raise InputError(f"{self.path}: {tells}; {drop}")
 
 
-def _looks_like_header(cells):
-    """Return whether there is text and no number; one cell may be blank or sodium's ``Na``."""
-    return not any(map(_is_number, cells)) and any(c.casefold() not in MISSING for c in cells)
+def printable(text: str) -> str:
+    """Return text that is safe to show on a terminal."""
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
-def _check_number(where, cell):
-    if cell.casefold() in MISSING:
-        raise InputError(f"{where}: missing value {cell!r}; fill it in or drop the row")
-    if not _is_number(cell):
-        comma = " (write 0.5, not 0,5)" if _is_number(cell.replace(",", ".", 1)) else ""
-        raise InputError(f"{where}: {_short(cell)} is not a number{comma}")
-    if not np.isfinite(float(cell)):
-        raise InputError(f"{where}: {_short(cell)} is not a finite number")
-    if abs(float(cell)) > LARGEST:
-        limit = f"larger than {LARGEST:g}; give the column another unit"
-        raise InputError(f"{where}: {_short(cell)} is {limit}")
+def _counts(cells):
+    """Return whether cells count from 0, as pandas numbers columns without names."""
+    cells = cells[1:] if cells and not cells[0] else cells
+    return len(cells) > 2 and cells == [str(number) for number in range(len(cells))]
 
 
-def _is_number(cell):
-    try:
-        float(cell.replace("_", "?"))
-    except ValueError:
-        return False
-    return True
+def _reason(reason, names):
+    names = [printable(name) for name in names]
+    shown = names[:5] + ([f"… ({len(names)} in all)"] if len(names) > 5 else [])
+    return f"{', '.join(shown)} ({reason})"
+
+
+def _count(number, noun, plural=None):
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def _listed(names):

@@ -24,7 +24,7 @@ from experiments.harness.files import check_folder
 from experiments.harness.growing import grow, unfinished
 from experiments.harness.progress import progress_bar
 from experiments.harness.provenance import provenance
-from experiments.harness.settings import recorded
+from experiments.harness.settings import READING, recorded
 from experiments.harness.tensorflow import start_tensorflow, worker_processes
 
 
@@ -37,8 +37,11 @@ class Run:
         self.command = command
         self.options = options
         self.results = options.results
-        self.data = read_dataset(options.data, folds=options.folds, target=options.target)
+        reading = {name: getattr(options, name) for name in READING}
+        self.data = read_dataset(options.data, folds=options.folds, **reading)
         check_folder(self.results)
+        if self.data.sha256 != store.SONAR_SHA256:
+            print(*self.data.describe(), sep="\n", flush=True)
 
     def lap(self, phase: str) -> None:
         """Record the wall time since the last lap."""
@@ -61,7 +64,10 @@ class Run:
     def pipeline(self, settings: Mapping[str, object] = {}, **options):
         """Return the unfitted pipeline of the network with these settings."""
         options = {"epochs": self.options.epochs, "random_state": self.options.seed} | options
-        return foldstack.build_pipeline(**options, **settings)
+        pipeline = foldstack.build_pipeline(**options, **settings)
+        if self.data.needs_preparation:
+            pipeline.steps.insert(0, ("prepare", foldstack.build_preparation()))
+        return pipeline
 
     @contextlib.contextmanager
     def training(self, networks: float, label: str | None = None) -> Iterator[Callable]:
@@ -111,7 +117,6 @@ class Run:
         """Describe what produces a table: options, dataset, splits, versions, commit."""
         tests = b"".join(test.astype("<i8").tobytes() for _, test in self.splits)
         options = recorded(self.command, self.options)
-        options.pop("target", None)  # part of the dataset's description
         data = {"data": self.data.origin(), "splits_sha256": hashlib.sha256(tests).hexdigest()}
         return {"experiment": self.command} | options | data | more | provenance()
 

@@ -59,7 +59,7 @@ class Option(NamedTuple):
 
     def describe(self, default: object) -> str:
         """Return the help text with the default."""
-        if default is None or self.type is None:
+        if default in (None, ()) or self.type is None:
             return self.help
         return f"{self.help} (default: {'all' if isinstance(default, list) else default})"
 
@@ -104,6 +104,11 @@ def _names(*choices):
     return Type("NAME,NAME", f"one or more of {', '.join(choices)}", convert)
 
 
+def _columns(text):
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+_COLUMNS = Type("COLUMN,COLUMN", "names or numbers of columns", _columns)
 ARMS = ("baseline", "visible", "hidden", "control")
 REPEATABLE = (*ARMS, "remedies", "compare", "tips", "evaluation", "tune", "report")
 _FILE, _FOLDER = Type("FILE", "a path", Path), Type("FOLDER", "a path", Path)
@@ -119,6 +124,9 @@ _OPTIONS = (
     Option("jobs", _whole(1), _JOBS, os.cpu_count() or 1),
     Option("data", _FILE, _DATA, Path("data/sonar.csv")),
     Option("target", Type("COLUMN", "text", str), _TARGET, recorded=True),
+    Option("keep", _COLUMNS, "columns to learn from, whatever they look like", (), True),
+    Option("drop", _COLUMNS, "columns to leave out", (), True),
+    Option("drop_unlabelled", None, "leave out rows without a class", False, True),
     Option("results", _FOLDER, "folder of the result tables", Path("results")),
     Option("scheduler", Type("ADDRESS", "text", str), "Dask cluster to train on: tcp://host:8786"),
     Option("engine", _choice("stacked", "scikit-learn"), _ENGINE, "stacked", True),
@@ -134,7 +142,8 @@ _OPTIONS = (
 )
 OPTIONS = {option.name: option for option in _OPTIONS}
 
-_SPLITS = ("repeats", "folds", "epochs", "seed", "jobs", "data", "target", "results")
+READING = ("target", "keep", "drop", "drop_unlabelled")  # recorded with the data
+_SPLITS = ("repeats", "folds", "epochs", "seed", "jobs", "data", *READING, "results")
 _ARM = (*_SPLITS, "scheduler", "engine", "curves", "verbose")
 _COMMANDS = (
     *(Command(arm, _ARM) for arm in ARMS),
@@ -160,21 +169,25 @@ def _recorded_values(command, values):
 
 
 def recorded(command: str, options: Namespace) -> dict[str, object]:
-    """Return the options that belong in a table's metadata; a target of None is left out."""
-    return _recorded_values(command, vars(options))
+    """Return the options that belong in a table's metadata, beside those of reading the data."""
+    values = _recorded_values(command, vars(options))
+    return {name: value for name, value in values.items() if name not in READING}
 
 
 def arguments(command: str, metadata: Mapping[str, object]) -> list[str]:
     """Return the arguments that repeat a run, from the metadata of its table.
 
-    The target may stand in the metadata of the data, and `candidates` may be the list of them.
+    Options of reading stand in the metadata of the data; `candidates` may be the list of them.
     Options that are not in the metadata are left at their defaults.
     """
-    values = {"target": metadata.get("data", {}).get("target"), **metadata}
+    values = {**metadata.get("data", {}), **metadata}
     if isinstance(values.get("candidates"), list):
         values["candidates"] = len(values["candidates"])
-    found = _recorded_values(command, values)
-    return [f"{OPTIONS[name].flag}={value}" for name, value in found.items()]
+    found = []
+    for name, value in _recorded_values(command, values).items():
+        value = ",".join(value) if isinstance(value, list) else value
+        found.append(OPTIONS[name].flag + ("" if value is True else f"={value}"))
+    return found
 
 
 def _read_make():

@@ -24,7 +24,8 @@ NO_DROPOUT = {rate: [0.0] for rate in RATES}
 def read_space(path: Path) -> dict:
     """Read a space as `foldstack.StackedSearchCV` takes it; raise `InputError` if it is not one.
 
-    Parameters have lists of values, or bounds ``{low, high, log}``; "none" is None.
+    Parameters have lists of values, or bounds ``{low, high, log}``; "none" is None. Between
+    bounds that are whole numbers, and not on a logarithmic scale, only whole numbers are drawn.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -45,7 +46,8 @@ def describe_space(space: dict) -> dict:
     described = dict(space)
     for name, values in space.items():
         if not isinstance(values, list):
-            low, high = map(float, values.support())
+            kind = int if values.dist.name == "randint" else float
+            low, high = map(kind, values.support())
             described[name] = {"low": low, "high": high, "log": values.dist.name == "loguniform"}
     return described
 
@@ -88,6 +90,8 @@ def _values(path, name, values):
     if bounds and {"low", "high"} <= set(values) <= {"low", "high", "log"}:
         low, high, log = values["low"], values["high"], values.get("log")
         try:
+            if low < high and isinstance(low, int) and isinstance(high, int) and not log:
+                return stats.randint(low, high + 1)
             if low < high and (low > 0 or not log):
                 return stats.loguniform(low, high) if log else stats.uniform(low, high - low)
         except (TypeError, OverflowError):

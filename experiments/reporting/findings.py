@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from experiments.foldstack.comparison import compare, verdict
+from experiments.foldstack.comparison import compare, t_interval, verdict
 from experiments.harness import store
 from experiments.harness.errors import InputError
 from experiments.harness.schema import ARMS, TABLES, Table
@@ -20,6 +20,7 @@ from experiments.reporting.claims import judge_claims, judge_tips
 
 PREFIX = "mlp__model__"  # of the network's parameters in a search space
 CONTROL = {"hidden_units": [60, 30], "max_norm": 3, "learning_rate": 0.1, "momentum": 0.9}
+MARGIN = 1.0  # percentage points; a gain below it is none
 ONE_CORE = ", one core"  # ending of a way's name in the benchmark
 
 
@@ -185,18 +186,54 @@ def tuning(folder: Path) -> dict:
     metadata = store.read_metadata(folder, "tuned")
     chosen = tried[(tried["fold"] == 0) & (tried["chosen"] == 1)]
     settings = metadata["candidates"][metadata["best"]]
+    difference = _difference(tuned, "accuracy", "baseline_accuracy")
     return {
+        "answer": _answer(tuned, difference, metadata.get("guessing")),
+        "guessing": metadata.get("guessing"),
         "accuracy": tuned["accuracy"].mean(),
         "baseline_accuracy": tuned["baseline_accuracy"].mean(),
-        "against_baseline": _difference(tuned, "accuracy", "baseline_accuracy"),
+        "against_baseline": difference,
         "n_folds": len(tuned),
         "n_candidates": len(metadata["candidates"]),
         "n_diverged": (~np.isfinite(tuned["log_loss"])).sum(),
+        "n_collapsed": (tuned["collapsed"] > 0).sum(),
+        "n_candidates_collapsed": (tried.groupby("candidate")["collapsed"].sum() > 0).sum(),
         "inner_accuracy": chosen["accuracy"].iloc[0],
         "optimism": 100 * (tuned["inner_accuracy"] - tuned["accuracy"]).mean(),
         "settings": {name.removeprefix(PREFIX): value for name, value in settings.items()},
         "dropout": _dropout_in(tuned, metadata["candidates"]),
     }
+
+
+def tuning_details(folder: Path) -> dict:
+    """Return the best candidates on all rows and the scores of every outer fold."""
+    tried = store.read_table(folder, "tuning")
+    tried = tried[tried["fold"] == 0].sort_values("accuracy", ascending=False, kind="stable")
+    return {
+        "file": store.read_metadata(folder, "tuned")["data"]["file"],
+        "varied": list(tried.columns[tried.columns.get_loc("chosen") + 1 :]),
+        "best": _records(tried[:10]),
+        "folds": _records(store.read_table(folder, "tuned")),
+    }
+
+
+def _answer(tuned, difference, guessing):
+    """Choose the answer to whether tuning is worth it, by this rule.
+
+    - ``guessing``: neither the tuned networks nor the baseline are better than always guessing
+      the largest class; no 95% interval of an accuracy over the outer folds lies above it.
+    - ``use``: the 95% interval of tuned minus baseline lies above zero.
+    - ``keep``: the difference is not above zero, or its interval ends below one point.
+    - ``unclear`` otherwise: the rows are too few to tell.
+    """
+    accuracies = (tuned["accuracy"], tuned["baseline_accuracy"])
+    if guessing and all(t_interval(each).low <= guessing["accuracy"] for each in accuracies):
+        return "guessing"
+    if difference["dataset_low"] > 0:
+        return "use"
+    if difference["difference"] <= 0 or difference["dataset_high"] < MARGIN:
+        return "keep"
+    return "unclear"
 
 
 def _dropout_in(tuned, candidates):

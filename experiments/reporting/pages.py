@@ -6,6 +6,7 @@ or HTML, and brings no control characters to a terminal.
 """
 
 import re
+from collections.abc import Collection, Mapping
 from numbers import Real
 from pathlib import Path
 
@@ -50,9 +51,14 @@ def fill(page: str, parts: dict[str, str]) -> str:
     return page
 
 
-def tuning_summary(folder: Path) -> list[str]:
-    """Return what `make tune` found, a sentence per line, for the terminal."""
-    return _lines("tuning.j2", tuning=findings.tuning(folder))
+def tuning_summary(tuning: Mapping) -> list[str]:
+    """Return what tuning found, a sentence per line, for the terminal."""
+    return _lines("tuning.j2", tuning=tuning)
+
+
+def tuning_page(tuning: Mapping, figures: Collection[str]) -> str:
+    """Return a page in Markdown on what tuning found, with the figures of these names."""
+    return _markdown().get_template("tuning_page.md.j2").render(tuning=tuning, figures=figures)
 
 
 def dropout_modes_summary(folder: Path) -> list[str]:

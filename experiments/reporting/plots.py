@@ -34,14 +34,21 @@ STYLE = {
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write a figure as PNG and SVG and close it; equal figures give equal bytes."""
-    png, svg = io.BytesIO(), io.BytesIO()
+    png = io.BytesIO()
     with plt.rc_context(STYLE):
         figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
+    check_folder(folder)
+    write_together(folder, {f"{name}.png": png.getvalue(), f"{name}.svg": to_svg(figure)})
+    return [folder / f"{name}.png", folder / f"{name}.svg"]
+
+
+def to_svg(figure: Figure) -> str:
+    """Return a figure as SVG and close it."""
+    svg = io.StringIO()
+    with plt.rc_context(STYLE):
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     plt.close(figure)
-    check_folder(folder)
-    write_together(folder, {f"{name}.png": png.getvalue(), f"{name}.svg": svg.getvalue()})
-    return [folder / f"{name}.png", folder / f"{name}.svg"]
+    return svg.getvalue()
 
 
 @plt.rc_context(STYLE)

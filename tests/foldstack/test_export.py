@@ -1,9 +1,11 @@
 """An exported network predicts what its pipeline predicts."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from experiments import foldstack
+from tests.conftest import run_python
 
 
 def test_an_exported_network_is_exact_for_large_numbers():
@@ -25,8 +27,9 @@ def test_an_exported_network_is_exact_for_large_numbers():
     labels = foldstack.read_labels(content)
     assert labels == {"classes": ["early", "late"], "features": ["second", "tiny"]}
     network = foldstack.load_network(content)
-    predicted, probability = foldstack.predict(network, labels["classes"], X)
-    assert predicted.tolist() == ["late" if p > 0.5 else "early" for p in probability]
+    predicted, probability = foldstack.predict(network, labels, X)
+    assert predicted.tolist() == ["late" if p > 0.5 else "early" for p in probability[:, 1]]
+    np.testing.assert_allclose(probability, fitted.predict_proba(X), atol=1e-5)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive"])
@@ -34,3 +37,45 @@ def test_other_content_is_refused(content):
     for read in (foldstack.read_labels, foldstack.load_network):
         with pytest.raises(ValueError, match="not an exported network, or is corrupt"):
             read(content)
+
+
+def test_an_exported_network_takes_raw_columns():
+    """Text, unknown text, missing cells, more than 50 categories, three classes."""
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "size": generator.normal(size=300),
+            "town": generator.choice(["Oslo", "Rome", ""], 300),
+            "when": 1.7e9 + generator.uniform(0, 600, 300),
+            "shop": [f"shop {int(number)}" for number in generator.exponential(40, 300)],
+        }
+    )
+    frame.loc[::7, "size"] = np.nan
+    y = np.select([frame["town"] == "Oslo", frame["size"] > 0], ["a", "b"], "c")
+    pipeline = foldstack.build_pipeline(hidden_units=(8,), epochs=20, random_state=0)
+    pipeline.steps.insert(0, ("prepare", foldstack.build_preparation()))
+    content = foldstack.export_network(pipeline.fit(frame, y), list(frame))
+    assert foldstack.check_exported(content, pipeline, frame)
+    labels = foldstack.read_labels(content)
+    assert labels["classes"] == ["a", "b", "c"]
+    assert labels["categories"]["town"] == ["", "Oslo", "Rome"]
+    new = frame[::-1].assign(town="Bergen", shop="none", size=np.nan)
+    predicted, probability = foldstack.predict(foldstack.load_network(content), labels, new)
+    np.testing.assert_allclose(probability, pipeline.predict_proba(new), atol=1e-5)
+    assert predicted.tolist() == pipeline.predict(new).tolist()
+
+
+def test_an_exported_network_is_read_without_the_library(tmp_path):
+    frame = pd.DataFrame({"kind": ["x", "y"] * 20, "width": np.arange(40.0)})
+    pipeline = foldstack.build_pipeline(hidden_units=(4,), epochs=2, random_state=0)
+    pipeline.steps.insert(0, ("prepare", foldstack.build_preparation()))
+    pipeline.fit(frame, ["no", "yes"] * 20)
+    (tmp_path / "tuned.keras").write_bytes(foldstack.export_network(pipeline, list(frame)))
+    (tmp_path / "script.py").write_text(
+        """import keras, tensorflow as tf
+network = keras.saving.load_model("tuned.keras", safe_mode=True)
+rows = {"numbers": tf.constant([[3.0], [float("nan")]]), "categories": tf.constant([["x"], ["?"]])}
+print(network(rows).shape)"""
+    )
+    done = run_python("script.py", cwd=tmp_path, check=True)
+    assert done.stdout == "(2, 1)\n"

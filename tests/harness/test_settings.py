@@ -10,11 +10,12 @@ import pytest
 
 from experiments.harness import cli, files, settings
 from experiments.harness.errors import InputError
-from experiments.harness.settings import COMMANDS, OPTIONS
+from experiments.harness.settings import COMMANDS, OPTIONS, READING
 from tests.conftest import POSIX_ONLY, REPOSITORY, run_python
 
 SCRIPTS = [name for name, command in COMMANDS.items() if command.module]
-VALUES = {"target": "cost ($)", "engine": "scikit-learn"}  # others: one more than the default
+VALUES = {"target": "cost ($)", "engine": "scikit-learn", "keep": ["a b", "3"], "drop": ["id"]}
+VALUES["drop_unlabelled"] = True  # others: one more than the default
 
 
 def parsed(command, *argv):
@@ -95,10 +96,13 @@ def test_bounds_are_valid():
 def test_a_run_is_repeated_from_its_metadata(command):
     changed = [OPTIONS[name] for name in COMMANDS[command].options if OPTIONS[name].recorded]
     values = {o.name: VALUES.get(o.name) or o.default + 1 for o in changed}
-    options = parsed(command, *(f"{o.flag}={values[o.name]}" for o in changed))
+    given = {name: ",".join(v) if isinstance(v, list) else v for name, v in values.items()}
+    flags = [o.flag if o.type is None else f"{o.flag}={given[o.name]}" for o in changed]
+    options = parsed(command, *flags)
+    reading = {name: values.pop(name) for name in READING if name in values}
     assert settings.recorded(command, options) == values
-    again = settings.arguments(command, json.loads(json.dumps(values)))
-    assert parsed(command, *again) == options
+    metadata = json.loads(json.dumps(values | {"data": reading}))
+    assert parsed(command, *settings.arguments(command, metadata)) == options
 
 
 def test_metadata_of_tables():

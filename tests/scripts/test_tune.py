@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 
 from experiments import engine_check
-from experiments.foldstack import build_pipeline, export_network
+from experiments.foldstack import build_pipeline, draw_candidates, export_network
 from experiments.harness.dataset import read_rows
 from experiments.harness.errors import InputError
 from experiments.harness.space import SPACE, describe_space, format_space, read_space
 from experiments.harness.store import json_round_trip
+from experiments.reporting import findings
 from experiments.reporting.plots import plot_chosen
 from tests.commands import run, run_and_fail
 
@@ -81,7 +82,7 @@ def test_the_tables_of_tuning_and_their_report(own):
 def test_the_network_needs_only_keras_and_predicts_as_the_command_does(own, capsys):
     results = own / "results"
     network = keras.saving.load_model(results / "tuned.keras", safe_mode=True)
-    rows = pd.read_csv(own / "new.csv").to_numpy(np.float32)
+    rows = pd.read_csv(own / "new.csv").drop(columns="fixed").to_numpy(np.float32)
     expected = network.predict(rows, verbose=0)[:, 0]
     run("predict", results, model=results / "tuned.keras", data=own / "new.csv")
     written = pd.read_csv(results / "predictions.csv")
@@ -99,7 +100,8 @@ def test_the_network_needs_only_keras_and_predicts_as_the_command_does(own, caps
         ("1,2\n", "column_1 column_2", [[1, 2]]),
         ("a,b\n1,2\n", "column_1 column_2", [[1, 2]]),
         ("a,b\n1,2\n", "a b c", "no column 'c'; the network was trained on 3: 'a', 'b', 'c'"),
-        ("1,2,3\n", "column_1 column_2", "has 3 columns, the network was trained on 2"),
+        ("1,2,3\n", "column_1 column_3", [[1, 3]]),  # all columns of the table
+        ("1,2,3\n", "column_2 column_5", "has 3 columns; the network was trained on 2"),
     ],
 )
 def test_columns_are_found_by_name_or_by_position(tmp_path, text, features, expected):
@@ -110,8 +112,8 @@ def test_columns_are_found_by_name_or_by_position(tmp_path, text, features, expe
         with pytest.raises(InputError, match=expected):
             read_rows(path, features)
     else:
-        X, lines, _ = read_rows(path, features)
-        assert (X.tolist(), lines) == (expected, [1 if text[0] == "1" else 2])
+        rows = read_rows(path, features)
+        assert (rows.X.tolist(), rows.lines) == (expected, [1 if text[0] == "1" else 2])
 
 
 def test_a_row_too_far_from_all_others_is_not_predicted(tmp_path, capsys):
@@ -126,16 +128,72 @@ def test_a_row_too_far_from_all_others_is_not_predicted(tmp_path, capsys):
     assert not results.exists()
 
 
-def test_a_search_whose_networks_diverge_writes_no_network(own, tmp_path, capsys):
+def test_a_search_whose_networks_diverge_replaces_nothing(own, tmp_path, capsys):
     (tmp_path / "wild.toml").write_text("mlp__model__learning_rate = [1e30]\n")
     (tmp_path / "tuned.keras").write_text("of an earlier search")
     options = TOY | {"data": own / "mine.csv", "space": tmp_path / "wild.toml"}
-    out, error = run_and_fail(capsys, "tune", tmp_path, **options)
-    assert "3 of the 3 chosen networks diverged: the search space is too wide" in out
-    assert "dropout" not in out  # the space has none
-    assert error.startswith("tune: no network was written: with the settings to use it")
-    assert not (tmp_path / "tuned.keras").exists()
-    assert pd.read_csv(tmp_path / "tuned.csv")["collapsed"].tolist() == [1, 1, 1]
+    _, error = run_and_fail(capsys, "tune", tmp_path, **options)
+    assert error.startswith("tune: with the best settings found the network diverges on all rows")
+    assert (tmp_path / "tuned.keras").read_text() == "of an earlier search"
+    assert not (tmp_path / "tuned.csv").exists()
+
+
+def test_a_search_that_does_not_beat_guessing_replaces_nothing(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    noise = pd.DataFrame(random.normal(size=(60, 2)), columns=["a", "b"]).round(3)
+    noise["bought"] = random.permutation(np.repeat(["no", "yes"], [45, 15]))
+    noise.to_csv(tmp_path / "noise.csv", index=False)
+    run("tune", tmp_path, **TOY | {"data": tmp_path / "noise.csv"})
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("noise.csv: 60 rows; 2 numbers; class")
+    assert out[1].startswith("Nothing here beats guessing: ")
+    assert out[1].endswith(" where always guessing no gets 75.0%.")
+    written = {path.name: path.read_bytes() for path in tmp_path.glob("tun*")}
+    assert len(written) == 5
+    run("tune", tmp_path, **TOY | {"data": tmp_path / "noise.csv", "seed": 8})
+    assert "  kept:      " in capsys.readouterr().out
+    assert written == {path.name: path.read_bytes() for path in tmp_path.glob("tun*")}
+
+
+@pytest.mark.parametrize(
+    ("gains", "guessing", "answer"),
+    [
+        ([2, 3, 1, 2], 0.5, "use"),
+        ([-2, 1, 0, -1], 0.5, "keep"),
+        ([0.5, 0.6, -0.1, 0.2], 0.5, "keep"),  # less than a point
+        ([5, -2, 4, 1], 0.5, "unclear"),
+        ([2, 3, 1, 2], 0.9, "guessing"),
+    ],
+)
+def test_the_answer_follows_the_rule(gains, guessing, answer):
+    baseline = np.array([0.8, 0.81, 0.79, 0.8])
+    tuned = pd.DataFrame({"accuracy": baseline + np.array(gains) / 100})
+    tuned = tuned.assign(baseline_accuracy=baseline, repeat=1, n_test=25, n_train=75)
+    difference = findings._difference(tuned, "accuracy", "baseline_accuracy")
+    assert findings._answer(tuned, difference, {"label": "no", "accuracy": guessing}) == answer
+
+
+def test_a_table_as_people_have_it_from_tuning_to_predictions(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": np.arange(90), "size": random.normal(size=90).round(3)})
+    frame["town"] = random.choice(["Oslo", "Rome", ""], 90)
+    frame.loc[(np.arange(90) % 9 == 0) & (frame["town"] != ""), "size"] = np.nan
+    frame["kind"] = np.select([frame["town"] == "Oslo", frame["size"] > 0], ["a", "b"], "c")
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    run("tune", tmp_path, **TOY | {"data": tmp_path / "mine.csv", "target": "kind"})
+    out = capsys.readouterr().out
+    assert out.startswith("mine.csv: 90 rows; 1 number, 1 category, ")
+    assert "; left out: id (an id)\n" in out
+    assert f"make predict MODEL={tmp_path / 'tuned.keras'} DATA=new.csv" in out
+    frame.loc[0, "town"] = "Bergen"
+    frame.drop(columns=["id", "kind"])[::-1].to_csv(tmp_path / "new.csv", index=False)
+    run("predict", tmp_path, data=tmp_path / "new.csv", model=tmp_path / "tuned.keras")
+    assert "note:      town has 1 cell that the network does not know" in capsys.readouterr().out
+    predicted = pd.read_csv(tmp_path / "predictions.csv")
+    assert predicted["line"].tolist() == [*range(2, 92)]
+    probability = predicted[[f"probability of {kind}" for kind in "abc"]].to_numpy()
+    np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
+    assert predicted["class"].tolist() == [*np.array(["a", "b", "c"])[probability.argmax(axis=1)]]
 
 
 def test_a_space_is_read_described_and_written(tmp_path):
@@ -146,6 +204,7 @@ def test_a_space_is_read_described_and_written(tmp_path):
         "mlp__model__hidden_units = [[8], [4, 4]]\n"
         "mlp__model__learning_rate = {low = 0.001, high = 0.1, log = true}\n"
         "mlp__model__momentum = {low = 0.5, high = 0.9}\n"
+        "mlp__batch_size = {low = 8, high = 10}\n"
     )
     space = read_space(path)
     assert space["mlp__model__max_norm"] == [None, 3]
@@ -153,6 +212,9 @@ def test_a_space_is_read_described_and_written(tmp_path):
     assert space["mlp__model__hidden_units"] == [(8,), (4, 4)]
     assert space["mlp__model__learning_rate"].support() == (0.001, 0.1)
     assert space["mlp__model__momentum"].support() == (0.5, 0.9)
+    drawn = [each["mlp__batch_size"] for each in draw_candidates(space, 50, seed=0)]
+    assert sorted(set(drawn)) == [8, 9, 10]
+    assert {type(number) for number in drawn} == {int}
     described = describe_space(space)
     path.write_text(format_space(json_round_trip(described)))
     assert describe_space(read_space(path)) == described
