@@ -51,5 +51,8 @@ def test_inner_splits_choose_and_outer_splits_score(sonar):
 def test_impossible_candidates_are_named(candidate, message):
     with pytest.raises(ValueError, match=message):
         foldstack.check_candidates(
-            foldstack.build_pipeline(), [{RATE: 0.1}, candidate], n_features=60
+            foldstack.build_pipeline(),
+            [{RATE: 0.1}, candidate],
+            X=np.zeros((2, 3)),
+            y=np.array([0, 1]),
         )
