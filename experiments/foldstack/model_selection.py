@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from sklearn import get_config
-from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import ParameterGrid, ParameterSampler, check_cv
 from sklearn.model_selection._search import BaseSearchCV
@@ -362,13 +362,12 @@ def check_candidates(
         If a parameter is unknown or a value impossible; the message names the candidate.
     """
     use_one_thread()  # before the first network starts TensorFlow
-    prepared = clone(estimator[:-1]).fit_transform(X)
     for candidate in candidates:
         named = ", ".join(f"{name} = {value!r}" for name, value in candidate.items())
         try:
             changed = with_params(estimator, candidate)
             changed[-1].training(n_samples=len(y))
-            changed[-1].build(prepared, y)
+            changed[-1].build(changed[:-1].fit_transform(X), y)
         except Exception as error:  # Keras raises errors of any type
             raise ValueError(f"{named}: {' '.join(str(error).split())}"[:500]) from error
 

@@ -275,8 +275,8 @@ class _Reader:
             return range(len(features))
         if missing:
             trained = f"the network was trained on {len(features)}: {_listed(features)}"
-            has = f"no column {_short(missing[0])}" if self.headed else f"{len(names)} columns"
-            raise InputError(f"{self.path} has {has}; {trained}")
+            has = f"{len(names)} columns" if unnamed else f"no column {_short(missing[0])}"
+            raise InputError(f"{self.path} has {has}, {trained}")
         return [names[name] for name in features]
 
     def target_place(self):
@@ -372,7 +372,7 @@ class _Reader:
             and column[0].as_py() not in column[1:].to_pylist()
         ):
             hint = "if line 1 is a header, say so by the name of the class column, TARGET=…"
-        raise InputError(f"{self.path}: {rare} in {name}, fewer than the {folds} folds; {hint}")
+        raise InputError(f"{self.path}: {rare}, fewer than the {folds} folds; {hint}")
 
     def features(self, target, y, n_classes, kept, dropped):
         """Return the columns to learn from, by name: arrays of float64, or of text."""

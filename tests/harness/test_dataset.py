@@ -104,11 +104,11 @@ BAD = [
     ("1e-31,1,R\n-2e-31,2,R\n0,3,M\n", "column 1: no number is as large as 1e-30; give it another"),
     (
         "1990,1991,kind\n" + 2 * GOOD,
-        f"1 row in column 3, fewer than the 2 folds; {HEADER}",
+        f"1 row, fewer than the 2 folds; {HEADER}",
     ),
     (
         GOOD + "1,2,M\n3,4,M\n1,2,R\n",
-        "class 'R' has 3 rows in column 3, fewer than the 4 folds",
+        "class 'R' has 3 rows, fewer than the 4 folds",
     ),
     (MANY, "column 2 says the class again; leave it out: DROP=2 (KEEP=2 to use it)"),
     ("1;1,234;R\n2;5,678;M\n" * 4, "is '1,234' 1234 or 1.234? write it that way"),

@@ -99,9 +99,9 @@ def test_the_network_needs_only_keras_and_predicts_as_the_command_does(own, caps
         ("column 2,column 1\n1,2\n", "column_1 column_2", [[2, 1]]),
         ("1,2\n", "column_1 column_2", [[1, 2]]),
         ("a,b\n1,2\n", "column_1 column_2", [[1, 2]]),
-        ("a,b\n1,2\n", "a b c", "no column 'c'; the network was trained on 3: 'a', 'b', 'c'"),
+        ("a,b\n1,2\n", "a b c", "no column 'c', the network was trained on 3: 'a', 'b', 'c'"),
         ("1,2,3\n", "column_1 column_3", [[1, 3]]),  # all columns of the table
-        ("1,2,3\n", "column_2 column_5", "has 3 columns; the network was trained on 2"),
+        ("1,2,3\n", "column_2 column_5", "has 3 columns, the network was trained on 2"),
     ],
 )
 def test_columns_are_found_by_name_or_by_position(tmp_path, text, features, expected):
