@@ -63,7 +63,7 @@ def test_committed_pages_are_those_of_the_committed_tables(committed, published,
 
 
 def test_the_terminal_shows_the_sentences_of_the_page(published, page):
-    lines = pages.tuning_summary(published) + pages.dropout_modes_summary(published)
+    lines = pages.tuning_summary(findings.tuning(published)) + pages.dropout_modes_summary(published)
     assert len(lines) == 12
     assert all(f"- {line}\n" in page.replace("*", "") for line in lines)
     first, *others = pages.tips_summary(published)
@@ -107,7 +107,7 @@ def test_text_from_the_data_is_escaped(results):
     assert f"Dataset: {SHOWN}, 208 rows" in text
     assert f"{SHOWN} − svc" in text
     assert f", {SHOWN} {SHOWN}." in text
-    line = pages.tuning_summary(results)[-1]
+    line = pages.tuning_summary(findings.tuning(results))[-1]
     assert line.isprintable()
     assert " ".join(line.split()).endswith(f", {SHOWN} {SHOWN}.")
 
