@@ -63,8 +63,9 @@ def test_committed_pages_are_those_of_the_committed_tables(committed, published,
 
 
 def test_the_terminal_shows_the_sentences_of_the_page(published, page):
-    lines = pages.tuning_summary(findings.tuning(published)) + pages.dropout_modes_summary(published)
-    assert len(lines) == 12
+    lines = pages.tuning_summary(findings.tuning(published))
+    lines += pages.dropout_modes_summary(published)
+    assert len(lines) == 14
     assert all(f"- {line}\n" in page.replace("*", "") for line in lines)
     first, *others = pages.tips_summary(published)
     assert len(others) == 8
