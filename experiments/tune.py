@@ -16,9 +16,6 @@ are compared on all rows, and the best is trained on them and saved as a network
 `mlp__model__learning_rate = {low = 0.001, high = 0.1, log = true}`.
 """
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -91,13 +88,12 @@ def search(this, candidates):
 
 def report(this, frames, described):
     """Print what was found; return the kind of answer, and the HTML page."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        store.write_tables(folder, frames, this.metadata(repeats=1, **described))
-        found, figures = findings.tuning(folder), gallery.draw(folder)
-        print(*tuning_summary(found), sep="\n")
-        found |= {"read": this.data.describe()} | findings.tuning_details(folder)
-        return found["answer"], to_html(tuning_page(found, figures), figures)
+    tables = {name: store.round_trip(name, frame) for name, frame in frames.items()}
+    metadata = store.json_round_trip(this.metadata(repeats=1, **described))
+    found, figures = findings.tuning_in(tables, metadata), gallery.draw_tuning(tables)
+    print(*tuning_summary(found), sep="\n")
+    found |= {"read": this.data.describe()} | findings.tuning_details(tables, metadata)
+    return found["answer"], to_html(tuning_page(found, figures), figures)
 
 
 def draw(this):

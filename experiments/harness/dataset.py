@@ -180,7 +180,10 @@ class _Reader:
         if not len(self.columns[0]):
             raise InputError(f"{path} is empty")
         if len(self.columns) < fewest:
-            raise InputError(f"{path}: one column; features and a class are needed")
+            raise InputError(
+                f"{path}: one column; features and a class are needed, separated by commas, "
+                "semicolons, tabs, bars or spaces"
+            )
         self.rows = None  # positions among the table's rows; None: all
         self.skipped = 0  # rows before the first
         self.headed = table.names is not None

@@ -40,8 +40,6 @@ class Run:
         reading = {name: getattr(options, name) for name in READING}
         self.data = read_dataset(options.data, folds=options.folds, **reading)
         check_folder(self.results)
-        if self.data.sha256 != store.SONAR_SHA256:
-            print(*self.data.describe(), sep="\n", flush=True)
 
     def lap(self, phase: str) -> None:
         """Record the wall time since the last lap."""
@@ -143,6 +141,8 @@ def script(
         this = Run(command, options)
         if check:
             check(this)
+        if this.data.sha256 != store.SONAR_SHA256:
+            print(*this.data.describe(), sep="\n", flush=True)
         start_tensorflow()
         this.lap("import")
         experiment(this)

@@ -178,6 +178,11 @@ def _summarise_curves(curves):
     return pd.concat([by_epoch.mean(), *ends], axis=1)[columns].reset_index()
 
 
+def round_trip(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as it will be read back; raise `InputError` for an impossible score."""
+    return pd.read_csv(io.StringIO(_csv(name, frame)))
+
+
 def json_round_trip(metadata: dict) -> dict:
     """Return metadata as they will be read back: tuples become lists."""
     return json.loads(json.dumps(metadata))

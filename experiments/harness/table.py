@@ -210,7 +210,7 @@ def _clean(path, content, encoding, width):
         text = text.replace(first, "", 1)
     if not text.strip():
         raise InputError(f"{path} is empty")
-    form = _recognise(path, text, delimiters, width)
+    form = _recognise(text, delimiters, width)
     if next(form.lines(text), None) is None:
         raise InputError(f"{path} is empty")
     if skipped := _title_lines(form, text):
@@ -238,7 +238,7 @@ def _with_whole_header(content, form):
     return content[:end] + form.delimiter.encode() + content[end:]
 
 
-def _recognise(path, text, delimiters, width):
+def _recognise(text, delimiters, width):
     """Find the separator and the quotes by which most rows have the same number of cells.
 
     With a given `width` the text is the data of an ARFF file, where ' is the usual quote.
@@ -254,17 +254,14 @@ def _recognise(path, text, delimiters, width):
             (number, count), *_ = Counter(map(len, rows)).most_common(1)
             if (number > 1 or len(delimiters) == 1) and count / len(rows) > share:
                 best, share = _Form(mark, quote, width or number), count / len(rows)
-    if best is None:
-        raise InputError(
-            f"{path}: one column; features and a class are needed, separated by commas, "
-            "semicolons, tabs, bars or spaces"
-        )
-    return best
+    return best or _Form(",", '"', 1)
 
 
 def _title_lines(form, text):
     """Return the lines before the table that have one cell only."""
     skipped = []
+    if form.width == 1:
+        return skipped
     reader = form.rows(io.StringIO(text, newline=""))
     for row in reader:
         filled = sum(bool(cell.strip()) for cell in row)

@@ -5,7 +5,7 @@ templates put it into words.
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -181,9 +181,13 @@ def dropout_modes(folder: Path) -> dict:
 
 def tuning(folder: Path) -> dict:
     """Return what the nested cross-validation found."""
-    tuned = store.read_table(folder, "tuned")
-    tried = store.read_table(folder, "tuning")
-    metadata = store.read_metadata(folder, "tuned")
+    tables = {name: store.read_table(folder, name) for name in ("tuned", "tuning")}
+    return tuning_in(tables, store.read_metadata(folder, "tuned"))
+
+
+def tuning_in(tables: Mapping[str, pd.DataFrame], metadata: Mapping) -> dict:
+    """Return what the tables of a nested cross-validation show."""
+    tuned, tried = tables["tuned"], tables["tuning"]
     chosen = tried[(tried["fold"] == 0) & (tried["chosen"] == 1)]
     settings = metadata["candidates"][metadata["best"]]
     difference = _difference(tuned, "accuracy", "baseline_accuracy")
@@ -205,15 +209,15 @@ def tuning(folder: Path) -> dict:
     }
 
 
-def tuning_details(folder: Path) -> dict:
+def tuning_details(tables: Mapping[str, pd.DataFrame], metadata: Mapping) -> dict:
     """Return the best candidates on all rows and the scores of every outer fold."""
-    tried = store.read_table(folder, "tuning")
+    tried = tables["tuning"]
     tried = tried[tried["fold"] == 0].sort_values("accuracy", ascending=False, kind="stable")
     return {
-        "file": store.read_metadata(folder, "tuned")["data"]["file"],
+        "file": metadata["data"]["file"],
         "varied": list(tried.columns[tried.columns.get_loc("chosen") + 1 :]),
         "best": _records(tried[:10]),
-        "folds": _records(store.read_table(folder, "tuned")),
+        "folds": _records(tables["tuned"]),
     }
 
 

@@ -1,5 +1,6 @@
 """Draw the figures whose tables exist."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from matplotlib.figure import Figure
 from experiments.harness import store
 from experiments.harness.schema import ARMS
 from experiments.reporting import plots
+
+TUNING = ("tuning", "tuned")  # tables
 
 
 def draw(folder: Path) -> dict[str, Figure]:
@@ -37,12 +40,18 @@ def draw(folder: Path) -> dict[str, Figure]:
     if store.exists(folder, "tips"):
         figures |= draw_tips(store.read_table(folder, "tips"))
     if store.exists(folder, "tuned"):
-        tuning, tuned = (store.read_table(folder, name) for name in ("tuning", "tuned"))
-        if {"visible_dropout", "hidden_dropout"} & set(tuning):
-            figures["tuning"] = plots.plot_candidates(tuning[tuning["fold"] == 0])
-        settings = list(tuned.columns[tuned.columns.get_loc("candidate") + 1 :])
-        figures["tuned"] = plots.plot_chosen(tuned, settings)
+        figures |= draw_tuning({name: store.read_table(folder, name) for name in TUNING})
     return figures
+
+
+def draw_tuning(tables: Mapping[str, pd.DataFrame]) -> dict[str, Figure]:
+    """Draw the candidates, if dropout was searched, and the chosen settings."""
+    tuning, tuned = (tables[name] for name in TUNING)
+    figures = {}
+    if {"visible_dropout", "hidden_dropout"} & set(tuning):
+        figures["tuning"] = plots.plot_candidates(tuning[tuning["fold"] == 0])
+    settings = list(tuned.columns[tuned.columns.get_loc("candidate") + 1 :])
+    return figures | {"tuned": plots.plot_chosen(tuned, settings)}
 
 
 def draw_tips(tips: pd.DataFrame) -> dict[str, Figure]:

@@ -146,13 +146,20 @@ def test_a_table_with_one_typo_is_read_exactly_or_refused(tmp_path, table, place
         data = read_dataset(path, folds=1, target=str(target + 1))
     except InputError:
         return
-    rows = csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter=delimiter)
-    cells = [row for row in rows if any(cell.strip() for cell in row)][-len(data.y) :]
+    text = text.lstrip("\ufeff")
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    by_spaces = [line.split() for line in text.splitlines()]  # a tab too many, say
+    columns = [column for table in (rows, by_spaces) for column in numbers_of(table, len(data.y))]
     for name in set(data.features) - set(data.categories):
         place = data.features.index(name)
         values = data.X.iloc[:, place] if data.needs_preparation else data.X[:, place]
-        read = [[cell[i].strip() for cell in cells] for i in range(len(cells[0]))]
-        columns = [column for column in read if all(map(is_number, column))]
-        assert any(np.array_equal(np.array(column, float), values) for column in columns) or (
-            data.needs_preparation
-        )
+        assert data.needs_preparation or any(np.array_equal(each, values) for each in columns)
+
+
+def numbers_of(rows, n_rows):
+    """Return the columns of numbers of the last rows; none if the rows differ in length."""
+    cells = [row for row in rows if any(cell.strip() for cell in row)][-n_rows:]
+    if len({len(row) for row in cells}) > 1:
+        return []
+    columns = ([cell.strip() for cell in column] for column in zip(*cells, strict=True))
+    return [np.array(column, float) for column in columns if all(map(is_number, column))]
