@@ -228,10 +228,11 @@ def _group(tasks, data, options, n_jobs, results):
     depend on it. The error of a task that fails is put into `results`.
     """
     started = time.perf_counter()
+    training_of = functools.cache(lambda estimator, n: last_step(estimator).training(n))
     built, groups = {}, {}
     for number, task in enumerate(tasks):
         n_samples = len(task.train)
-        training = last_step(task.estimator).training(n_samples)
+        training = training_of(task.estimator, n_samples)
         n_batches = -(-(n_samples - training.n_validation) // training.batch_size)
         kind = id(task.estimator), training.batch_size, n_batches, task.classes(data)
         try:

@@ -109,8 +109,8 @@ class _Stackable:
             If epochs or batch size is not a positive integer.
         """
         defaults = ScikerasClassifier().get_params(deep=False)
+        known = FOLLOWED | WITHOUT_EFFECT | set(_arguments(self.model))
         for name, value in self.get_params(deep=False).items():
-            known = FOLLOWED | WITHOUT_EFFECT | set(_arguments(self.model))
             if name in known or self.accepts(name):
                 continue
             if name not in defaults or value != defaults[name]:
