@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -20,18 +20,17 @@ from joblib.parallel import get_active_backend
 from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 
 from .cluster import active_client, map_on_workers, n_cores
 from .draws import Draws
+from .estimators import StandardizedRegressor, Training
 from .metrics import Predicted, measure_outputs
 from .recipe import PACKET, Recipe, Unstackable, tf
 from .stack import Samples, Stack
 from .stopping import Stopping, describe_stopping
 from .tasks import as_data, candidate_tasks, encode_targets, gather, last_step
-
-if TYPE_CHECKING:
-    from .estimators import Training
 
 STACK_COPIES = 64  # at most; more do not train faster
 STACK_BYTES = 256 * 2**20  # of data in a stack, at most
@@ -155,7 +154,7 @@ class _Group(NamedTuple):
     """Tasks whose networks can be copies of one stack, which threads share once it is compiled."""
 
     network: BaseEstimator  # a Keras estimator, built
-    training: "Training"
+    training: Training
     stopping: list  # callbacks
     recipe: Recipe
     targets: np.ndarray  # (n_samples, n_targets), as the network learns them
@@ -229,10 +228,11 @@ def _group(tasks, data, options, n_jobs, results):
     depend on it. The error of a task that fails is put into `results`.
     """
     started = time.perf_counter()
+    training_of = functools.cache(lambda estimator, n: last_step(estimator).training(n))
     built, groups = {}, {}
     for number, task in enumerate(tasks):
         n_samples = len(task.train)
-        training = last_step(task.estimator).training(n_samples)
+        training = training_of(task.estimator, n_samples)
         n_batches = -(-(n_samples - training.n_validation) // training.batch_size)
         kind = id(task.estimator), training.batch_size, n_batches, task.classes(data)
         try:
@@ -317,7 +317,7 @@ def _train_copies(group, numbers, tasks, data, options, progress):
     def callback(epochs, outputs):
         nonlocal finished
         if options.curves:
-            curves.append(_measure(group, copies, outputs))
+            curves.append(_measure(group, copies, copies.decode(outputs)))
         share = epochs / training.epochs * n_networks
         finished += share
         progress(share)
@@ -337,7 +337,7 @@ def _train_copies(group, numbers, tasks, data, options, progress):
     )
     progress(n_networks - finished)
     trained = time.perf_counter()
-    outputs = stack.predict(weights, copies.X)
+    outputs = copies.decode(stack.predict(weights, copies.X))
     scores = _measure(group, copies, outputs)
     scores["collapsed"] = scores.pop("train_collapsed")
     del scores["test_collapsed"]  # one class can be right for a few test samples
@@ -349,7 +349,7 @@ def _train_copies(group, numbers, tasks, data, options, progress):
     if options.dropout_passes:
         passes = options.dropout_passes
         averaged = stack.predict_with_dropout(weights, copies.X, draws, passes, hyperparameters)
-        averaged = _measure(group, copies, averaged)
+        averaged = _measure(group, copies, copies.decode(averaged))
         names = [key for key in averaged if key.startswith("test_") and "collapsed" not in key]
         scores |= {key.replace("test_", "dropout_"): averaged[key] for key in names}
     times = {
@@ -380,6 +380,11 @@ class _Copies(NamedTuple):
     weights: np.ndarray | None
     splits: list  # fitted steps and training samples, if the estimators are wanted
     errors: list  # the error of each copy whose steps failed, or None
+    scales: np.ndarray | None  # mean and scale of the targets, (2, n_copies, 1, n_targets)
+
+    def decode(self, outputs):
+        """Return outputs in the units of the truth."""
+        return outputs if self.scales is None else outputs * self.scales[1] + self.scales[0]
 
 
 def _assemble(group, tasks, data, options):
@@ -392,12 +397,18 @@ def _assemble(group, tasks, data, options):
     truth = np.zeros((*shape, *group.truth.shape[1:]), group.truth.dtype)
     in_train, in_test = np.zeros((2, *shape), bool)
     weights, splits, errors = np.ones(shape), [None] * len(tasks), [None] * len(tasks)
-    weighted = False
+    weighted, scales = False, None
+    if isinstance(group.network, StandardizedRegressor):
+        scales = np.zeros((2, len(tasks), 1, recipe.n_targets))
     for copy, task in enumerate(tasks):
         n, both = len(task.train), len(task.train) + len(task.test)
         in_train[copy, :n], in_test[copy, n:both] = True, True
         rows = np.concatenate([task.train, task.test])
         targets[copy, :both], truth[copy, :both] = group.targets[rows], group.truth[rows]
+        if scales is not None:
+            scaler = StandardScaler().fit(group.targets[task.train])
+            targets[copy, :both] = scaler.transform(group.targets[rows])
+            scales[:, copy, 0] = scaler.mean_, scaler.scale_
         try:
             transformers, X_train, X_test = task.transform(data)
             of_samples = task.sample_weights(data)
@@ -412,7 +423,8 @@ def _assemble(group, tasks, data, options):
         if options.estimator:
             splits[copy] = transformers, X_train
     weights = weights.astype(recipe.dtype) if weighted else None
-    return _Copies(tf.constant(X), targets, truth, in_train, in_test, weights, splits, errors)
+    samples = tf.constant(X), targets, truth, in_train, in_test, weights
+    return _Copies(*samples, splits, errors, scales)
 
 
 def _divide(copies, n_validation):

@@ -8,10 +8,11 @@ import numpy as np
 
 from .recipe import Unstackable, keras, tf  # isort: skip  # refuses another Keras backend first
 
+from scikeras.utils.transformers import RegressorTargetEncoder
 from scikeras.wrappers import KerasClassifier as ScikerasClassifier
 from scikeras.wrappers import KerasRegressor as ScikerasRegressor
 from scipy.sparse import issparse
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import ClassifierTags, RegressorTags, compute_sample_weight
 
 # Parameters that a network trained in a stack follows, and those that do not change its training.
@@ -108,8 +109,8 @@ class _Stackable:
             If epochs or batch size is not a positive integer.
         """
         defaults = ScikerasClassifier().get_params(deep=False)
+        known = FOLLOWED | WITHOUT_EFFECT | set(_arguments(self.model))
         for name, value in self.get_params(deep=False).items():
-            known = FOLLOWED | WITHOUT_EFFECT | set(_arguments(self.model))
             if name in known or self.accepts(name):
                 continue
             if name not in defaults or value != defaults[name]:
@@ -196,6 +197,37 @@ class KerasRegressor(_Stackable, ScikerasRegressor):
         tags.estimator_type = "regressor"
         tags.regressor_tags = RegressorTags()
         return tags
+
+
+class StandardizedRegressor(KerasRegressor):
+    """A regressor whose network learns standardised targets, and whose predictions do not show it.
+
+    Each target has mean 0 and standard deviation 1 over the training samples, whatever its unit.
+    """
+
+    @property
+    def target_encoder(self):
+        """What targets pass through before training, and predictions backwards."""
+        return _StandardTarget()
+
+
+class _StandardTarget(RegressorTargetEncoder):
+    """scikeras' encoder of targets, and a scaler of each."""
+
+    def fit(self, y):
+        """Store mean and scale of the training samples."""
+        self._scaler = StandardScaler().fit(y.reshape(len(y), -1))
+        return super().fit(y)
+
+    def transform(self, y):
+        """Return what the network learns."""
+        y = super().transform(y)
+        return self._scaler.transform(y.reshape(len(y), -1)).reshape(y.shape)
+
+    def inverse_transform(self, y):
+        """Return a network's outputs in the units of the targets."""
+        y = super().inverse_transform(y)
+        return self._scaler.inverse_transform(y.reshape(len(y), -1)).reshape(y.shape)
 
 
 def resolve_batch_size(batch_size: int | None, n_samples: int) -> int:

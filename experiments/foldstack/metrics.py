@@ -137,7 +137,10 @@ class Predicted:
 
     def predict(self, X) -> np.ndarray:
         """Return the predictions for the samples."""
-        return self._network.target_encoder_.inverse_transform(self._for(X))
+        outputs = self._for(X)
+        if is_classifier(self._estimator):
+            return self._network.target_encoder_.inverse_transform(outputs)
+        return outputs[:, 0] if self._network.n_outputs_ == 1 else outputs
 
     @available_if(lambda self: is_classifier(self._estimator))
     def predict_proba(self, X) -> np.ndarray:

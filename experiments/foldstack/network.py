@@ -6,7 +6,7 @@ from math import inf
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .estimators import KerasClassifier, KerasRegressor, keras, resolve_batch_size
+from .estimators import KerasClassifier, StandardizedRegressor, keras, resolve_batch_size
 
 
 def build_network(
@@ -129,7 +129,8 @@ def build_pipeline(
     Parameters
     ----------
     task : {"classification", "regression"}, default="classification"
-        Whether the last step is a `KerasClassifier` or a `KerasRegressor`.
+        Whether the last step is a `KerasClassifier` or a `KerasRegressor`, whose network learns
+        standardised targets.
     epochs : int, default=300
     batch_size : int or None, default=16
         None means 32 (Keras' default), -1 the whole training set.
@@ -150,7 +151,7 @@ def build_pipeline(
             f"build_pipeline() got an unknown setting {unknown[0]!r}; the settings are epochs, "
             f"batch_size, random_state, {', '.join(defaults)}"
         )
-    estimator = KerasRegressor if task == "regression" else KerasClassifier
+    estimator = StandardizedRegressor if task == "regression" else KerasClassifier
     network = estimator(
         model=build_network,
         epochs=epochs,

@@ -69,7 +69,7 @@ class Recipe:
         Describes the network without its hyperparameters. Networks with the same blueprint
         can be copies of one stack.
     initializers : list of callables
-        Map the (shape, seed) of each weight to an array.
+        Map the shape of each weight and (n_copies,) seeds to an array for each copy.
     row_losses : callable
         Maps targets (n_rows, n_targets) and outputs (n_rows, n_outputs) to (n_rows,) losses.
 
@@ -300,18 +300,47 @@ def _stacked_constraints(of_weights, hyperparameters):
 
 
 def _initializer(layer, weight):
-    """Return the initializer of a layer's weight as a function of (shape, seed)."""
+    """Return the initializer of a layer's weight as a function of (shape, seeds).
+
+    It is called at the shape of one copy: at the stacked shape it would count the copies as
+    part of its fan. The function returns an array for each seed.
+    """
     initializer = getattr(layer, f"{weight}_initializer")
     if not isinstance(initializer, keras.initializers.Initializer):
         raise Unstackable(f"initializer {initializer!r} of layer {layer.name!r}")
-    config = initializer.get_config()
+    config, kind = initializer.get_config(), type(initializer)
 
     def initialize(shape, seed):
-        if "seed" in config:
-            return type(initializer).from_config(config | {"seed": seed})(shape)
-        return initializer(shape)
+        seeded = kind.from_config(config | {"seed": seed}) if "seed" in config else initializer
+        return seeded(shape)
 
-    return initialize
+    if not kind.__module__.startswith("keras."):
+        return lambda shape, seeds: [initialize(shape, int(seed)) for seed in seeds]
+    if "seed" not in config:
+        return lambda shape, seeds: np.tile(initializer(shape), (len(seeds), *[1] * len(shape)))
+
+    @tf.function(autograph=False)
+    def compiled(shape, seeds):
+        dtype = keras.config.floatx()
+        return tf.map_fn(
+            lambda seed: initialize(shape, _Seed(seed)), seeds, fn_output_signature=dtype
+        )
+
+    def initialize_all(shape, seeds):  # called one by one, they cost ten epochs of training
+        seeds = tf.constant([[seed, 0] for seed in seeds], tf.uint32)
+        return compiled.get_concrete_function(shape, seeds)(seeds)
+
+    return initialize_all
+
+
+class _Seed(keras.random.SeedGenerator):
+    """A tensor in place of the seed that Keras makes of an integer."""
+
+    def __init__(self, seed):
+        self._seed = seed
+
+    def next(self, ordered=True):
+        return self._seed
 
 
 def _row_losses(network, n_targets):

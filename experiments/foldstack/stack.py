@@ -102,15 +102,14 @@ class Stack:
     def initial_weights(self, draws: "Draws") -> list[np.ndarray]:
         """Draw the weights of each copy with the network's initializers.
 
-        An initializer is called at the shape of one copy: at the stacked shape it would
-        count the copies as part of its fan. Returns arrays of shape (n_copies, ...).
+        Returns arrays of shape (n_copies, ...).
         """
-        initializers = self.recipe.initializers
-        stacks = [np.empty((self.n_copies, *shape), self._dtype) for shape in self.recipe.shapes]
-        for copy, seeds in enumerate(draws.initializer_seeds(len(stacks))):
-            for stack, initializer, seed in zip(stacks, initializers, seeds, strict=True):
-                stack[copy] = initializer(stack.shape[1:], int(seed))
-        return stacks
+        initializers, shapes = self.recipe.initializers, self.recipe.shapes
+        seeds = draws.initializer_seeds(len(shapes)).T
+        return [
+            np.asarray(initializer(shape, of_weight), self._dtype)
+            for initializer, shape, of_weight in zip(initializers, shapes, seeds, strict=True)
+        ]
 
     def train(
         self,

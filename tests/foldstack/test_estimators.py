@@ -7,6 +7,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.model_selection import StratifiedKFold, check_cv, cross_validate
 
 from experiments.foldstack import KerasClassifier, build_pipeline
+from experiments.foldstack import cross_validate as cross_validate_stacked
 from experiments.foldstack.recipe import keras, tf
 from tests.conftest import run_python
 
@@ -51,6 +52,27 @@ def test_the_seed_decides_the_weights(sonar):
     )
     assert np.array_equal(first, same)
     assert not np.array_equal(first, other)
+
+
+def test_the_unit_of_a_target_is_nothing_to_its_network():
+    """In a stack as in a fit, for one target or two."""
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    y = X[:, 0] + 0.1 * X[:, 1]
+    pipeline = build_pipeline(task="regression", **TINY | {"epochs": 30}, random_state=0)
+    small, large, both = (
+        cross_validate_stacked(pipeline, X, target, cv=3, return_estimator=True)
+        for target in (y, 1e4 * y + 1e6, np.column_stack([y, 1e4 * y + 1e6]))
+    )
+    assert small["test_score"].min() > 0.5
+    assert np.allclose(small["test_score"], large["test_score"], atol=1e-4)
+    assert both["test_score"].min() > 0.5
+    split = check_cv(3).split(X)
+    for fitted, score, (_, test) in zip(
+        large["estimator"], large["test_score"], split, strict=True
+    ):
+        assert np.isclose(fitted.score(X[test], 1e4 * y[test] + 1e6), score, atol=1e-5)
+    fitted = clone(pipeline).fit(X, 1e4 * y + 1e6)
+    assert fitted.score(X, 1e4 * y + 1e6) > 0.5
 
 
 class Recorder(keras.layers.Layer):
