@@ -216,18 +216,18 @@ class _StandardTarget(RegressorTargetEncoder):
 
     def fit(self, y):
         """Store mean and scale of the training samples."""
-        self._scaler = StandardScaler().fit(y.reshape(len(y), -1))
+        self.scaler_ = StandardScaler().fit(y.reshape(len(y), -1))
         return super().fit(y)
 
     def transform(self, y):
         """Return what the network learns."""
         y = super().transform(y)
-        return self._scaler.transform(y.reshape(len(y), -1)).reshape(y.shape)
+        return self.scaler_.transform(y.reshape(len(y), -1)).reshape(y.shape)
 
     def inverse_transform(self, y):
-        """Return a network's outputs in the units of the targets."""
-        y = super().inverse_transform(y)
-        return self._scaler.inverse_transform(y.reshape(len(y), -1)).reshape(y.shape)
+        """Return a network's outputs in the units of the targets, in double precision."""
+        y = super().inverse_transform(np.asarray(y, float))
+        return self.scaler_.inverse_transform(y.reshape(len(y), -1)).reshape(y.shape)
 
 
 def resolve_batch_size(batch_size: int | None, n_samples: int) -> int:

@@ -183,8 +183,12 @@ def fit_parameters(estimator: BaseEstimator, params: Mapping[str, object]) -> tu
 
 
 def best_index(scores: np.ndarray) -> int:
-    """Return the index of the highest mean of (n_candidates, n_splits) scores (first on ties)."""
-    return int(scores.mean(axis=1).round(12).argmax())  # ties do not depend on rounding errors
+    """Return the index of the highest mean of (n_candidates, n_splits) scores (first on ties).
+
+    A candidate without a score on some split, because its network has diverged, is the last.
+    """
+    means = scores.mean(axis=1).round(12)  # ties do not depend on rounding errors
+    return int(np.where(np.isnan(means), -np.inf, means).argmax())
 
 
 def gather(results: Sequence[dict]) -> dict:
