@@ -16,6 +16,7 @@ from .metrics import Scorers
 from .tasks import Task, as_data, best_index, gather, network_seeds, with_params
 
 Splits = Sequence[tuple[np.ndarray, np.ndarray]]
+LOSSES = ("log_loss", "squared_error")  # the scores of which the smallest is best
 
 
 def repeated_splits(
@@ -102,7 +103,8 @@ def nested_cross_validate(
         Scorers, or scikit-learn's names of them, by the names of further scores; nan if the
         network has diverged.
     choose_by : str, default="score"
-        The score that chooses: accuracy or R², or one of `scoring`.
+        The score that chooses: accuracy or R², one of `scoring`, or "log_loss" or
+        "squared_error", of which the smallest is best.
     seed : int, optional
         Every network's seed is derived from it.
     n_jobs, progress
@@ -113,7 +115,7 @@ def nested_cross_validate(
     dict
         ``inner``: a dict of arrays of shape (n_outer + 1, n_candidates), the last row for all
         samples: ``mean_`` and ``std_`` of ``test_score``, of ``test_log_loss`` or
-        ``test_squared_error`` and, if it is another, of the score that chooses; and
+        ``test_squared_error``, and of the score that chooses, if that is another; and
         ``collapsed``, a number of networks.
         ``chosen``: the candidate of each row, of shape (n_outer + 1,).
         ``inner_score``: the mean score by which it was chosen, of shape (n_outer,).
@@ -129,12 +131,13 @@ def nested_cross_validate(
     ends = np.cumsum([len(splits) for splits in inner])[:-1]
     parts = {key: np.split(values, ends, axis=1) for key, values in scores.items()}
     deciding, collapsed = parts[f"test_{choose_by}"], parts.pop("collapsed")
-    chosen = [best_index(part) for part in deciding]
+    sign = -1 if choose_by in LOSSES else 1
+    chosen = [best_index(sign * part) for part in deciding]
     inner_score = [part[choice].mean() for part, choice in zip(deciding, chosen, strict=True)]
     ways = {"chosen": chosen[:-1], "baseline": [-1] * len(outer)}
     for name, members in (groups or {}).items():
         members = list(members)
-        ways[name] = [members[best_index(part[members])] for part in deciding[:-1]]
+        ways[name] = [members[best_index(sign * part[members])] for part in deciding[:-1]]
     with np.errstate(invalid="ignore"):  # of networks that have diverged
         means = {f"mean_{k}": np.array([part.mean(axis=1) for part in v]) for k, v in parts.items()}
         stds = {f"std_{k}": np.array([part.std(axis=1) for part in v]) for k, v in parts.items()}
