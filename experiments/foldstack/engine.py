@@ -25,12 +25,11 @@ from sklearn.utils import _safe_indexing
 
 from .cluster import active_client, map_on_workers, n_cores
 from .draws import Draws
-from .estimators import StandardizedRegressor, Training
 from .metrics import Predicted, measure_outputs
 from .recipe import PACKET, Recipe, Unstackable, tf
 from .stack import Samples, Stack
 from .stopping import Stopping, describe_stopping
-from .tasks import as_data, candidate_tasks, encode_targets, gather, last_step
+from .tasks import Training, as_data, candidate_tasks, encode_targets, gather, last_step
 
 STACK_COPIES = 64  # at most; more do not train faster
 STACK_BYTES = 256 * 2**20  # of data in a stack, at most
@@ -398,7 +397,7 @@ def _assemble(group, tasks, data, options):
     in_train, in_test = np.zeros((2, *shape), bool)
     weights, splits, errors = np.ones(shape), [None] * len(tasks), [None] * len(tasks)
     weighted, scales = False, None
-    if isinstance(group.network, StandardizedRegressor):
+    if group.network.standardizes_targets:
         scales = np.zeros((2, len(tasks), 1, recipe.n_targets))
     for copy, task in enumerate(tasks):
         n, both = len(task.train), len(task.train) + len(task.test)

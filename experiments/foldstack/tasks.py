@@ -22,6 +22,14 @@ class Data(NamedTuple):
     params: Mapping[str, object] = {}  # of fitting the other steps
 
 
+class Training(NamedTuple):
+    """How a network is trained, apart from what is compiled into it."""
+
+    epochs: int
+    batch_size: int
+    n_validation: int  # the last of the training samples, held out
+
+
 class Task(NamedTuple):
     """One network to train and score; those that differ in hyperparameters only share stacks."""
 

@@ -1,16 +1,20 @@
 """What predictions are scored by: names of people and of scikit-learn, and what is reported."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import f1_score, make_scorer
 from sklearn.model_selection import cross_validate
 
-from experiments.harness.dataset import Dataset
 from experiments.harness.errors import InputError
 from experiments.harness.settings import SCORES, SCORES_OF_NUMBERS
+
+if TYPE_CHECKING:
+    from experiments.harness.dataset import Dataset
 
 UNEVEN = 0.6  # share of the largest class above which accuracy alone says little
 
