@@ -235,7 +235,7 @@ def priced(tmp_path_factory):
     frame["price"] = 2e5 + 3e4 * frame["size"].fillna(0) + 1e4 * (frame["town"] == "Rome")
     frame.to_csv(folder / "mine.csv", index=False)
     numbers = TOY | {"target": "price", "task": "regression", "epochs": 20}
-    run("tune", folder, **numbers | {"data": folder / "mine.csv", "candidates": 6})
+    run("tune", folder, **numbers | {"data": folder / "mine.csv"})
     return folder
 
 
