@@ -41,7 +41,7 @@ remedies:  ## Train the hidden arm longer and at other learning rates
 tips:  ## Measure the tutorial's five tips (resumes an interrupted run)
 evaluation:  ## Show what dropout does in training and at evaluation
 tune:  ## Tune dropout on a table: make tune DATA=mine.csv
-predict:  ## Predict a table's classes: make predict MODEL=results/tuned.keras DATA=new.csv
+predict:  ## Predict a table's rows: make predict MODEL=results/tuned.keras DATA=new.csv
 compare:  ## Compare the arms, with intervals (runs those without results)
 figures:  ## Draw the tables into results/figures/
 report:  ## Write results/README.md from the tables

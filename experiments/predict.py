@@ -1,4 +1,4 @@
-"""Predict: class and probability for every row of a table, by a network of `make tune`.
+"""Predict: the class or the number of every row of a table, by a network of `make tune`.
 
 The table has the columns that the network was tuned on, in that order or, with a header, by
 name; other columns of a table with a header are ignored. Categories that the network does not
@@ -17,7 +17,7 @@ import pandas as pd
 
 from experiments import foldstack
 from experiments.harness import cli, store
-from experiments.harness.dataset import printable, read_rows
+from experiments.harness.dataset import describe_numbers, printable, read_rows
 from experiments.harness.errors import InputError
 from experiments.harness.files import check_folder, read_whole
 from experiments.harness.provenance import provenance
@@ -34,29 +34,41 @@ def predict(options):
     start_tensorflow()
     with model_errors(options.model):
         network = foldstack.load_network(content)
-        predicted, probability = foldstack.predict(network, labels, rows.X)
-    if not np.isfinite(probability).all():
-        line = rows.lines[int(np.isfinite(probability).all(axis=1).argmin())]
+        columns, summary = predictions(network, labels, rows.X)
+    table = pd.DataFrame({"line": rows.lines} | columns)
+    finite = np.isfinite(table.select_dtypes("number").to_numpy()).all(axis=1)
+    if not finite.all():
+        line = rows.lines[int(finite.argmin())]
         cause = "a number there is too far from those that it was trained on"
-        problem = f"{options.data}, line {line}: the network gives no probability"
+        what = "probability" if "classes" in labels else "number"
+        problem = f"{options.data}, line {line}: the network gives no {what}"
         raise InputError(f"{problem}; {cause}")
-    table = pd.DataFrame({"line": rows.lines, "class": predicted})
-    classes = labels["classes"]
-    for place in [1] if len(classes) == 2 else range(len(classes)):
-        table[f"probability of {classes[place]}"] = probability[:, place]
     metadata = {
         "model": {"file": options.model.name, "sha256": hashlib.sha256(content).hexdigest()},
         "data": {"file": options.data.name, "rows": len(rows.lines), "sha256": rows.sha256},
     } | provenance()
     path = store.write_tables(options.results, {"predictions": table}, metadata)
-    counts = table["class"].value_counts()
-    print(", ".join(f"{printable(name)} {number}" for name, number in counts.items()))
+    print(summary)
     for name, number in rows.unknown.items():
         print(
             f"  note:      {printable(name)} has {number} cell{'s' if number > 1 else ''} "
             "that the network does not know"
         )
     print(f"  written:   {path}")
+
+
+def predictions(network, labels, X):
+    """Return the columns of the predictions, and what to print of them."""
+    if "number" in labels:
+        numbers = foldstack.predict_numbers(network, labels, X)
+        summary = f"{len(numbers):,} predictions, {describe_numbers(numbers)}"
+        return {f"predicted {labels['number']}": numbers}, summary
+    predicted, probability = foldstack.predict(network, labels, X)
+    classes, columns = labels["classes"], {"class": predicted}
+    for place in [1] if len(classes) == 2 else range(len(classes)):
+        columns[f"probability of {classes[place]}"] = probability[:, place]
+    counts = pd.Series(predicted).value_counts()
+    return columns, ", ".join(f"{printable(name)} {number}" for name, number in counts.items())
 
 
 @contextlib.contextmanager

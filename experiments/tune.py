@@ -11,6 +11,9 @@ are compared on all rows, and the best is trained on them and saved as a network
     Tuned: 87.0% on rows that the search did not use, mean over 10 outer folds; 30 candidates.
     ...
 
+--task regression predicts a number. --scoring names what candidates are chosen by, and further
+scores to report.
+
 --space FILE.toml replaces the space: one line per parameter, as in
 `mlp__model__max_norm = ["none", 3, 4]`, or with bounds,
 `mlp__model__learning_rate = {low = 0.001, high = 0.1, log = true}`.
@@ -20,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from experiments import foldstack
-from experiments.harness import space, store
+from experiments.harness import measures, space, store
 from experiments.harness.errors import InputError
 from experiments.harness.runner import script
 from experiments.harness.settings import OPTIONS
@@ -30,14 +33,17 @@ from experiments.reporting.pages import tuning_page, tuning_summary
 
 
 def check_options(this):
-    """Read the space; check that each class has a row in each inner fold of each outer fold."""
-    options = this.options
+    """Read the space and the scores; check that every inner fold of each outer fold has rows.
+
+    They are one of each class, or two with numbers, for which R² is defined.
+    """
+    options, data = this.options, this.data
     this.space = space.read_space(options.space) if options.space else space.SPACE
-    smallest = np.unique(this.data.y, return_counts=True)[1].min()
-    if smallest - -(-smallest // options.folds) < options.inner_folds:
-        few = (
-            f"the smaller class has {smallest} rows, too few for {options.inner_folds} inner folds"
-        )
+    this.measures = measures.reported(data, options.scoring)
+    rows = np.unique(data.y, return_counts=True)[1].min() if data.classes else len(data.y) // 2
+    if rows - -(-rows // options.folds) < options.inner_folds:
+        what = f"the smaller class has {rows}" if data.classes else f"there are {len(data.y)}"
+        few = f"{what} rows, too few for {options.inner_folds} inner folds"
         raise InputError(f"{options.data}: {few} in each of {options.folds}; set fewer of either")
 
 
@@ -46,10 +52,13 @@ def tune(this):
     candidates = draw(this)
     scores, network, exact = search(this, candidates)
     settings = pd.DataFrame(map(space.short_names, candidates))
-    tuned = outer_table(scores, settings, this.fold_columns())
-    frames = {"tuning": inner_table(scores, settings), "tuned": tuned}
+    tuned = outer_table(scores, settings, this.fold_columns(), this.measures)
+    frames = {"tuning": inner_table(scores, settings, this.measures), "tuned": tuned}
     described = {"space": space.describe_space(this.space), "candidates": candidates}
-    described |= {"best": int(scores["chosen"][-1]), "guessing": this.data.guessing()}
+    described |= {"best": int(scores["chosen"][-1])}
+    described |= {"guessing": measures.guessing(this.data, this.measures, this.splits)}
+    if len(this.data.classes) == 2:
+        described |= {"f1_of": measures.rare_class(this.data)}
     answer, page = report(this, frames, described)
     path = this.results / "tuned.keras"
     if answer == "guessing" and path.exists():
@@ -70,11 +79,13 @@ def search(this, candidates):
     """Return the scores of nested cross-validation, and the best network trained on all rows."""
     (X, y), seed, pipeline = (this.data.X, this.data.y), this.options.seed, this.pipeline()
     folds = {"n_splits": this.options.folds, "n_inner_splits": this.options.inner_folds}
+    folds["task"] = this.data.task
     outer, inner = foldstack.nested_splits(np.zeros(len(y)), y, **folds, seed=seed)
     with this.training(sum(map(len, inner)) * len(candidates)) as progress:
         foldstack.check_candidates(pipeline, candidates, X, y)
         more = {"seed": seed, "n_jobs": this.options.jobs, "progress": progress}
         more["groups"] = space.by_dropout(candidates)
+        more |= scoring(this)
         scores = foldstack.nested_cross_validate(pipeline, candidates, X, y, outer, inner, **more)
         best = candidates[scores["chosen"][-1]]
         fitted = foldstack.fit_candidate(pipeline, best, X, y, seed=seed)
@@ -82,15 +93,22 @@ def search(this, candidates):
             diverged = "with the best settings found the network diverges on all rows"
             hint = "leave the largest learning rates out of the space"
             raise InputError(f"{diverged}; nothing was written; {hint}")
-        network = foldstack.export_network(fitted, this.data.features)
+        network = foldstack.export_network(fitted, this.data.features, this.data.target)
         return scores, network, foldstack.check_exported(network, fitted, X)
+
+
+def scoring(this):
+    """Return the scorers of the measures that are not the engine's own, and what chooses."""
+    others = [measure for measure in this.measures if not measure.own]
+    scorers = {measure.key: measure.scorer_for(this.data) for measure in others}
+    return {"scoring": scorers, "choose_by": this.measures[0].key}
 
 
 def report(this, frames, described):
     """Print what was found; return the kind of answer, and the HTML page."""
     tables = {name: store.round_trip(name, frame) for name, frame in frames.items()}
     metadata = store.json_round_trip(this.metadata(repeats=1, **described))
-    found, figures = findings.tuning_in(tables, metadata), gallery.draw_tuning(tables)
+    found, figures = findings.tuning_in(tables, metadata), gallery.draw_tuning(tables, metadata)
     print(*tuning_summary(found), sep="\n")
     found |= {"read": this.data.describe()} | findings.tuning_details(tables, metadata)
     return found["answer"], to_html(tuning_page(found, figures), figures)
@@ -104,37 +122,42 @@ def draw(this):
     return without + foldstack.draw_candidates(this.space, number - n_without, seed)
 
 
-def inner_table(scores, settings):
+def inner_table(scores, settings, reported):
     """Return the candidates' scores over the inner folds, by outer fold (0: all rows)."""
     inner, chosen = scores["inner"], scores["chosen"][:, np.newaxis] == settings.index.to_numpy()
     table = {
         "fold": np.repeat([*range(1, len(chosen)), 0], len(settings)),
         "candidate": np.tile(settings.index, len(chosen)),
-        "accuracy": inner["mean_test_score"].ravel(),
-        "std_accuracy": inner["std_test_score"].ravel(),
-        "log_loss": inner["mean_test_log_loss"].ravel(),
-        "collapsed": inner["collapsed"].ravel(),
-        "chosen": chosen.ravel().astype(int),
     }
+    for name, values in score_columns(inner, reported, "mean_test_").items():
+        table[name] = values.ravel()
+        measure = measures.MEASURES[name]
+        if measure.key == "score" or measure is reported[0]:
+            table[f"std_{name}"] = inner[f"std_test_{measure.key}"].ravel()
+    table |= {"collapsed": inner["collapsed"].ravel(), "chosen": chosen.ravel().astype(int)}
     return pd.DataFrame(table).join(settings, on="candidate")
 
 
-def outer_table(scores, settings, columns):
+def outer_table(scores, settings, columns, reported):
     """Return the scores of the chosen candidates and their rivals on the held-out rows."""
-    rivals = dict(scores["outer"])
+    rivals, first = dict(scores["outer"]), reported[0]
     chosen, baseline = rivals.pop("chosen"), rivals.pop("baseline")
-    table = columns | {
-        "accuracy": chosen["test_score"],
-        "log_loss": chosen["test_log_loss"],
-        "collapsed": chosen["collapsed"].astype(int),
-        "baseline_accuracy": baseline["test_score"],
-        "baseline_log_loss": baseline["test_log_loss"],
-        "inner_accuracy": scores["inner_score"],
-    }
+    table = columns | score_columns(chosen, reported)
+    table["collapsed"] = chosen["collapsed"].astype(int)
+    of_baseline = score_columns(baseline, reported)
+    table |= {f"baseline_{name}": values for name, values in of_baseline.items()}
+    table[f"inner_{first.name}"] = first.as_known(scores["inner_score"])
     table |= {f"{name}_candidate": way["candidate"] for name, way in rivals.items()}
-    table |= {f"{name}_accuracy": way["test_score"] for name, way in rivals.items()}
+    of_rivals = {name: score_columns(way, reported)[first.name] for name, way in rivals.items()}
+    table |= {f"{name}_{first.name}": values for name, values in of_rivals.items()}
     table["candidate"] = chosen["candidate"]
     return pd.DataFrame(table).join(settings, on="candidate")
+
+
+def score_columns(scores, reported, prefix="test_"):
+    """Return those columns of a table that are scores, as far as they were computed."""
+    found = {each: prefix + each.key for each in measures.tabulated(reported)}
+    return {each.name: each.as_known(scores[key]) for each, key in found.items() if key in scores}
 
 
 main = script("tune", __doc__, tune, check=check_options)

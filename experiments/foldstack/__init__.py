@@ -34,7 +34,7 @@ _NAMES = {
     "draws": ["Draws"],
     "engine": ["Samples", "Stack"],  # behind `recipe`, which imports TensorFlow
     "estimators": ["KerasClassifier", "KerasRegressor"],
-    "export": ["check_exported", "export_network", "load_network", "predict"],
+    "export": ["check_exported", "export_network", "load_network", "predict", "predict_numbers"],
     "labels": ["read_labels"],
     "metrics": ["measure", "measure_classes", "measure_numbers"],
     "model_selection": [

@@ -25,12 +25,11 @@ from sklearn.utils import _safe_indexing
 
 from .cluster import active_client, map_on_workers, n_cores
 from .draws import Draws
-from .estimators import StandardizedRegressor, Training
 from .metrics import Predicted, measure_outputs
 from .recipe import PACKET, Recipe, Unstackable, tf
 from .stack import Samples, Stack
 from .stopping import Stopping, describe_stopping
-from .tasks import as_data, candidate_tasks, encode_targets, gather, last_step
+from .tasks import Training, as_data, candidate_tasks, encode_targets, gather, last_step
 
 STACK_COPIES = 64  # at most; more do not train faster
 STACK_BYTES = 256 * 2**20  # of data in a stack, at most
@@ -45,6 +44,7 @@ class Options(NamedTuple):
     curves: bool = False
     dropout_passes: int = 0
     scorer: Callable | None = None  # None: ours, see `metrics`
+    both: bool = False  # our scores beside those of the scorer
     score_params: Mapping[str, object] = {}
     error_score: object = "raise"
     config: Mapping[str, object] = {}  # scikit-learn's, which threads do not inherit
@@ -115,14 +115,14 @@ def _failed(name, value, error_score):
 
 
 def score_candidates(
-    estimator, candidates, X, y, splits, *, seed=None, n_jobs=None, progress=None
+    estimator, candidates, X, y, splits, *, seed=None, n_jobs=None, progress=None, options=None
 ) -> dict[str, np.ndarray]:
     """Cross-validate the pipeline with the parameters of each candidate on the same splits.
 
     Returns a dict with the keys of `cross_validate`, of (n_candidates, n_splits) arrays.
     """
     tasks = candidate_tasks(estimator, candidates, splits, seed)
-    data, options = as_data(estimator, X, y), Options(train_score=True)
+    data, options = as_data(estimator, X, y), options or Options(train_score=True)
     scores = gather(fit_and_score(tasks, data, options, n_jobs, progress))
     shape = len(candidates), len(splits)
     return {key: values.reshape(shape) for key, values in scores.items()}
@@ -342,7 +342,7 @@ def _train_copies(group, numbers, tasks, data, options, progress):
     scores["collapsed"] = scores.pop("train_collapsed")
     del scores["test_collapsed"]  # one class can be right for a few test samples
     if options.scorer is not None:
-        scores = {"collapsed": scores["collapsed"]}
+        scores = scores if options.both else {"collapsed": scores["collapsed"]}
         scores |= _apply_scorer(group, tasks, data, copies, outputs, options)
     if not options.train_score:
         scores = {key: of for key, of in scores.items() if not key.startswith("train_")}
@@ -398,7 +398,7 @@ def _assemble(group, tasks, data, options):
     in_train, in_test = np.zeros((2, *shape), bool)
     weights, splits, errors = np.ones(shape), [None] * len(tasks), [None] * len(tasks)
     weighted, scales = False, None
-    if isinstance(group.network, StandardizedRegressor):
+    if group.network.standardizes_targets:
         scales = np.zeros((2, len(tasks), 1, recipe.n_targets))
     for copy, task in enumerate(tasks):
         n, both = len(task.train), len(task.train) + len(task.test)

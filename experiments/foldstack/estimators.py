@@ -2,7 +2,6 @@
 
 import inspect
 import math
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +14,8 @@ from scipy.sparse import issparse
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import ClassifierTags, RegressorTags, compute_sample_weight
 
+from .tasks import Training
+
 # Parameters that a network trained in a stack follows, and those that do not change its training.
 FOLLOWED = {"model", "epochs", "batch_size", "random_state", "loss", "optimizer", "metrics"}
 FOLLOWED |= {"callbacks", "validation_split", "class_weight"}
@@ -22,16 +23,10 @@ WITHOUT_EFFECT = {"verbose", "validation_batch_size"}
 ROUTED = ("optimizer__", "loss__", "metrics__", "compile__", "callbacks__", "predict__")
 
 
-class Training(NamedTuple):
-    """How a network is trained, apart from what is compiled into it."""
-
-    epochs: int
-    batch_size: int
-    n_validation: int  # the last of the training samples, held out
-
-
 class _Stackable:
     """What classifier and regressor add to scikeras'."""
+
+    standardizes_targets = False
 
     @property
     def feature_encoder(self):
@@ -205,6 +200,8 @@ class StandardizedRegressor(KerasRegressor):
     Each target has mean 0 and standard deviation 1 over the training samples, whatever its unit.
     """
 
+    standardizes_targets = True
+
     @property
     def target_encoder(self):
         """What targets pass through before training, and predictions backwards."""
@@ -216,18 +213,18 @@ class _StandardTarget(RegressorTargetEncoder):
 
     def fit(self, y):
         """Store mean and scale of the training samples."""
-        self._scaler = StandardScaler().fit(y.reshape(len(y), -1))
+        self.scaler_ = StandardScaler().fit(y.reshape(len(y), -1))
         return super().fit(y)
 
     def transform(self, y):
         """Return what the network learns."""
         y = super().transform(y)
-        return self._scaler.transform(y.reshape(len(y), -1)).reshape(y.shape)
+        return self.scaler_.transform(y.reshape(len(y), -1)).reshape(y.shape)
 
     def inverse_transform(self, y):
-        """Return a network's outputs in the units of the targets."""
-        y = super().inverse_transform(y)
-        return self._scaler.inverse_transform(y.reshape(len(y), -1)).reshape(y.shape)
+        """Return a network's outputs in the units of the targets, in double precision."""
+        y = super().inverse_transform(np.asarray(y, float))
+        return self.scaler_.inverse_transform(y.reshape(len(y), -1)).reshape(y.shape)
 
 
 def resolve_batch_size(batch_size: int | None, n_samples: int) -> int:

@@ -11,23 +11,28 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from keras import layers, ops
+from sklearn.base import is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from .labels import LABELS, read_labels
 
-TOLERANCE = 1e-5  # of a probability, between a pipeline and its exported network
+# Of a probability, or of a number in standard deviations of the training targets: largest
+# difference between a pipeline and its exported network.
+TOLERANCE = 1e-5
 TOLERANCE_ROUNDED = 1e-3  # if Keras rounds the samples to single precision
 
 
-def export_network(pipeline: Pipeline, feature_names: Sequence[str]) -> bytes:
+def export_network(
+    pipeline: Pipeline, feature_names: Sequence[str], target_name: str = "number"
+) -> bytes:
     """Export a fitted pipeline as the content of a ``.keras`` file.
 
     `keras.saving.load_model` reads it without this library, in safe mode. It maps samples as
-    they are to probabilities. After `build_preparation` the network has two inputs, named
-    ``numbers`` and ``categories``: the columns of each kind, float64 (NaN if missing) and
-    strings. Class labels, feature names and known categories are in ``labels.json`` inside the
-    archive.
+    they are to probabilities, or to float64 numbers in the units of the target. After
+    `build_preparation` the network has two inputs, named ``numbers`` and ``categories``: the
+    columns of each kind, float64 (NaN if missing) and strings. Class labels or the name of the
+    number, feature names and known categories are in ``labels.json`` inside the archive.
 
     Parameters
     ----------
@@ -35,17 +40,22 @@ def export_network(pipeline: Pipeline, feature_names: Sequence[str]) -> bytes:
         Return value of `build_pipeline`, fitted, perhaps with `build_preparation` as the first
         step ``prepare``.
     feature_names : sequence of str of shape (n_features,)
+    target_name : str, default="number"
+        Name of the number that a regressor predicts.
 
     Raises
     ------
     OSError
         If the temporary folder has no room for it.
     """
-    classifier, names = pipeline["mlp"], list(feature_names)
-    classes = [str(label) for label in classifier.classes_]
-    labels = {"classes": classes, "features": names}
+    estimator, names = pipeline["mlp"], list(feature_names)
+    if is_classifier(estimator):
+        labels, restore = {"classes": [str(label) for label in estimator.classes_]}, []
+    else:
+        labels, restore = {"number": target_name}, _restore(estimator.target_encoder_.scaler_)
+    labels["features"] = names
     standardize = _standardize(pipeline["standardize"], pipeline["standardize"].n_features_in_)
-    after = [*standardize, *classifier.model_.layers]
+    after = [*standardize, *estimator.model_.layers, *restore]
     if "prepare" in pipeline.named_steps:
         preparation = pipeline["prepare"]
         inputs, outputs = _prepare(preparation)
@@ -109,7 +119,16 @@ def _standardize(scaler, n_features):
     mean = scaler.mean_ if scaler.with_mean else np.zeros(n_features)
     scale = scaler.scale_ if scaler.with_std else np.ones(n_features)
     rounded = mean.astype(np.float32).astype(np.float64)
-    steps = (np.ones(n_features), -rounded), (1 / scale, (rounded - mean) / scale)
+    return _rescale((np.ones(n_features), -rounded), (1 / scale, (rounded - mean) / scale))
+
+
+def _restore(scaler):
+    """Return layers that turn standardised targets into their units, in double precision."""
+    rounded = scaler.mean_.astype(np.float32).astype(np.float64)
+    return _rescale((scaler.scale_, scaler.mean_ - rounded), (np.ones_like(rounded), rounded))
+
+
+def _rescale(*steps):
     return [
         layers.Rescaling(factor.tolist(), offset.tolist(), dtype="float64")
         for factor, offset in steps
@@ -134,21 +153,26 @@ def check_exported(content: bytes, pipeline: Pipeline, X: np.ndarray | pd.DataFr
     Raises
     ------
     ValueError
-        If a probability differs by more than 0.00001, because a feature is of an extreme size.
+        If a probability differs by more than 0.00001, or a number by more than 0.00001 standard
+        deviations of the training targets, because a feature is of an extreme size.
     """
-    network = load_network(content)
-    expected = pipeline.predict_proba(X)
-    _, probability = predict(network, read_labels(content), X)
-    difference = np.abs(probability - expected).max()
+    network, labels = load_network(content), read_labels(content)
+    if "classes" in labels:
+        expected, decode = pipeline.predict_proba(X), _of_classes
+        what, unit = "probabilities", 1
+    else:
+        expected, decode = pipeline.predict(X)[:, np.newaxis], np.asarray
+        what, unit = "numbers", pipeline["mlp"].target_encoder_.scaler_.scale_
+    difference = np.abs((decode(_outputs(network, labels, X)) - expected) / unit).max()
     if not difference <= TOLERANCE:
         raise ValueError(
-            f"the exported network's probabilities differ from the pipeline's by up to "
+            f"the exported network's {what} differ from the pipeline's by up to "
             f"{difference:.2g}; a feature's numbers are too large or too small, use other units"
         )
     if isinstance(X, pd.DataFrame):
         return True
-    rounded = _of_classes(network.predict(X, verbose=0))
-    return np.abs(rounded - expected).max() <= TOLERANCE_ROUNDED
+    rounded = decode(network.predict(X, verbose=0))
+    return np.abs((rounded - expected) / unit).max() <= TOLERANCE_ROUNDED
 
 
 def load_network(content: bytes) -> keras.Model:
@@ -157,8 +181,8 @@ def load_network(content: bytes) -> keras.Model:
     Returns
     -------
     keras.Model
-        Maps samples to (n_samples, 1), the probability of the second of two classes, or to
-        (n_samples, n_classes).
+        Maps samples to (n_samples, 1), the probability of the second of two classes or a number,
+        or to (n_samples, n_classes).
 
     Raises
     ------
@@ -172,8 +196,9 @@ def load_network(content: bytes) -> keras.Model:
             path.write_bytes(content)
             network = keras.saving.load_model(path, compile=False, safe_mode=True)
         n_features = sum(each.shape[-1] for each in network.inputs)
-        n_outputs, n_classes = network.output_shape[-1], len(labels["classes"])
-        if n_features != len(labels["features"]) or n_outputs not in (n_classes, n_classes - 1):
+        n_outputs, n_classes = network.output_shape[-1], len(labels.get("classes", [""]))
+        possible = (n_classes,) if n_classes != 2 else (1, 2)
+        if n_features != len(labels["features"]) or n_outputs not in possible:
             raise ValueError(f"labels of other features or classes than those of {network.inputs}")
     except Exception as error:  # Keras raises errors of any type
         raise ValueError("the content is not an exported network, or is corrupt") from error
@@ -183,7 +208,7 @@ def load_network(content: bytes) -> keras.Model:
 def predict(
     network: keras.Model, labels: Mapping, X: np.ndarray | pd.DataFrame
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Predict with an exported network in double precision.
+    """Predict classes with an exported network in double precision.
 
     Parameters
     ----------
@@ -196,6 +221,21 @@ def predict(
     classes : array of shape (n_samples,)
     probability : float32 array of shape (n_samples, n_classes)
     """
+    probability = _of_classes(_outputs(network, labels, X))
+    return np.array(labels["classes"])[probability.argmax(axis=1)], probability
+
+
+def predict_numbers(
+    network: keras.Model, labels: Mapping, X: np.ndarray | pd.DataFrame
+) -> np.ndarray:
+    """Predict numbers with an exported network in double precision.
+
+    The parameters are those of `predict`; returns a float64 array of shape (n_samples,).
+    """
+    return _outputs(network, labels, X)[:, 0]
+
+
+def _outputs(network, labels, X):
     # Batches of tensors stay in double precision; Keras rounds an array to single precision.
     samples = X
     if "categories" in labels:
@@ -212,8 +252,7 @@ def predict(
     else:
         samples = np.asarray(X, np.float64)
     batches = tf.data.Dataset.from_tensor_slices(samples).batch(1024)
-    probability = _of_classes(network.predict(batches, verbose=0))
-    return np.array(labels["classes"])[probability.argmax(axis=1)], probability
+    return network.predict(batches, verbose=0)
 
 
 def _of_classes(outputs):

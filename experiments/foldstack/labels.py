@@ -13,9 +13,9 @@ def read_labels(content: bytes) -> dict:
     Returns
     -------
     dict
-        ``classes``, the list of class labels; ``features``, that of the feature names. If the
-        network prepares its samples: ``categories``, for each feature of text the list of known
-        categories.
+        ``classes``, the list of class labels, or ``number``, the name of the number that the
+        network predicts; ``features``, the list of the feature names. If the network prepares
+        its samples: ``categories``, for each feature of text the list of known categories.
 
     Raises
     ------
@@ -25,16 +25,23 @@ def read_labels(content: bytes) -> dict:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             found = json.loads(archive.read(LABELS))
-        labels = {name: list(found[name]) for name in ("classes", "features")}
+        if "number" in found:
+            labels, names = {"number": found["number"]}, [found["number"]]
+        else:
+            labels = {"classes": list(found["classes"])}
+            names = labels["classes"]
+            if len(names) < 2 or len(set(names)) < len(names):
+                raise ValueError("two classes or more are needed")
+        labels["features"] = list(found["features"])
         if "categories" in found:
             labels["categories"] = {name: list(of) for name, of in found["categories"].items()}
         known = labels.get("categories", {})
-        texts = [*labels["classes"], *labels["features"], *(c for of in known.values() for c in of)]
-        classes, features = labels["classes"], labels["features"]
+        features = labels["features"]
+        texts = [*names, *features, *(c for of in known.values() for c in of)]
         if not all(isinstance(text, str) for text in texts):
             raise ValueError("labels must be strings")
-        if len(classes) < 2 or len(set(classes)) < len(classes) or not features:
-            raise ValueError("two classes and at least one feature name are needed")
+        if not features:
+            raise ValueError("at least one feature name is needed")
         if not set(known) <= set(features):
             raise ValueError("categories of features that there are not")
     except (

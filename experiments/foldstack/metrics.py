@@ -1,7 +1,10 @@
 """Score the outputs of networks: by measures of ours, or by any scorer of scikit-learn."""
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
-from sklearn.base import is_classifier
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.metrics import get_scorer
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples
@@ -152,3 +155,25 @@ class Predicted:
         if _num_samples(X) != len(self._outputs):
             raise ValueError("a scorer may predict for the samples that it is given only")
         return self._outputs
+
+
+class Scorers:
+    """Several scorers as one, which returns nan for a network that has diverged.
+
+    Most measures of scikit-learn refuse outputs that are not finite.
+
+    Parameters
+    ----------
+    scoring : mapping of str to str or callable
+        Scorers, or scikit-learn's names of them, by the names of the scores.
+    """
+
+    def __init__(self, scoring: Mapping[str, str | Callable]):
+        self._scorers = {name: get_scorer(scorer) for name, scorer in scoring.items()}
+
+    def __call__(self, estimator: BaseEstimator, X, y: np.ndarray) -> dict[str, float]:
+        """Return the scores of a fitted estimator by name."""
+        method = estimator.predict_proba if is_classifier(estimator) else estimator.predict
+        if not np.isfinite(method(X)).all():
+            return dict.fromkeys(self._scorers, np.nan)
+        return {name: scorer(estimator, X, y) for name, scorer in self._scorers.items()}

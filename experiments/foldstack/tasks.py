@@ -22,6 +22,14 @@ class Data(NamedTuple):
     params: Mapping[str, object] = {}  # of fitting the other steps
 
 
+class Training(NamedTuple):
+    """How a network is trained, apart from what is compiled into it."""
+
+    epochs: int
+    batch_size: int
+    n_validation: int  # the last of the training samples, held out
+
+
 class Task(NamedTuple):
     """One network to train and score; those that differ in hyperparameters only share stacks."""
 
@@ -183,8 +191,12 @@ def fit_parameters(estimator: BaseEstimator, params: Mapping[str, object]) -> tu
 
 
 def best_index(scores: np.ndarray) -> int:
-    """Return the index of the highest mean of (n_candidates, n_splits) scores (first on ties)."""
-    return int(scores.mean(axis=1).round(12).argmax())  # ties do not depend on rounding errors
+    """Return the index of the highest mean of (n_candidates, n_splits) scores (first on ties).
+
+    A candidate without a score on some split, because its network has diverged, is the last.
+    """
+    means = scores.mean(axis=1).round(12)  # ties do not depend on rounding errors
+    return int(np.where(np.isnan(means), -np.inf, means).argmax())
 
 
 def gather(results: Sequence[dict]) -> dict:

@@ -1,6 +1,7 @@
-"""Decide what the columns of a table are: the class, features, or neither; say what was read."""
+"""Decide what the columns of a table are: to predict, features, or neither; say what was read."""
 
 import functools
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,21 +25,22 @@ NUMBERED = re.compile(r"column \d+")  # the names given to columns without a nam
 SMALLEST, LARGEST = 1e-30, 1e30  # of a column's numbers: what single precision can hold
 FEWEST_ROWS = 10  # in which a column can be told to number them, or to repeat the class
 MOST_CLASSES = 100
+SAME_NUMBER = 0.9999  # correlation with the number to predict: a column is that number again
 SEEN_ROWS, SEEN_COLUMNS = 1000, 1000  # to tell a header
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Features and a class to predict from them."""
+    """Features and a class or a number to predict from them."""
 
     X: np.ndarray | pd.DataFrame  # (n_samples, n_features); a frame if there is text or a gap
-    y: np.ndarray  # class labels, of shape (n_samples,)
-    classes: tuple[str, ...]  # sorted
+    y: np.ndarray  # class labels or numbers, of shape (n_samples,)
+    classes: tuple[str, ...]  # sorted; none if numbers are to be predicted
     features: tuple[str, ...]  # names of the columns of X: those of the header, or "column 1" …
     path: Path
     sha256: str  # checksum of the file
     asked: dict[str, object] = field(default_factory=dict)  # options of reading, as given
-    target: str = ""  # name of the class column
+    target: str = ""  # name of the column to predict
     categories: tuple[str, ...] = ()  # names of the features that are text
     left_out: dict[str, str] = field(default_factory=dict)  # names of columns: the reason
     notes: tuple[str, ...] = ()
@@ -54,6 +56,11 @@ class Dataset:
         return isinstance(self.X, pd.DataFrame)
 
     @property
+    def task(self) -> str:
+        """What to predict: "classification" or "regression"."""
+        return "classification" if self.classes else "regression"
+
+    @property
     def n_missing(self) -> int:
         """Number of missing cells among the features."""
         if not self.needs_preparation:
@@ -62,7 +69,9 @@ class Dataset:
         return int(self.X.isna().sum().sum() + (text == "").sum().sum())
 
     def guessing(self) -> dict:
-        """Return the largest class, and the accuracy of always guessing it."""
+        """Return the largest class, and the accuracy of always guessing it; of numbers the R²."""
+        if not self.classes:
+            return {"r2": 0.0}
         counts = pd.Series(self.y).value_counts()
         return {"label": counts.idxmax(), "accuracy": counts.max() / len(self.y)}
 
@@ -73,11 +82,7 @@ class Dataset:
         kinds += [_count(n_categories, "category", "categories")] if n_categories else []
         kinds += [_count(self.n_missing, "missing cell")] if self.n_missing else []
         parts = [f"{printable(self.path.name)}: {_count(len(self.y), 'row')}", ", ".join(kinds)]
-        counts, guess = pd.Series(self.y).value_counts(), self.guessing()
-        sizes = [f"{printable(each)}: {counts[each]}" for each in self.classes[:10]]
-        sizes += ["…"] if len(self.classes) > 10 else []
-        guessing = f"always guessing {printable(guess['label'])}: {guess['accuracy']:.1%}"
-        parts.append(f'class "{printable(self.target)}" ({", ".join(sizes)}; {guessing})')
+        parts.append(self._describe_target())
         if self.left_out:
             reasons = {}
             for column, reason in self.left_out.items():
@@ -85,38 +90,57 @@ class Dataset:
             parts.append("left out: " + ", ".join(map(_reason, reasons, reasons.values())))
         return ["; ".join(parts), *(f"  note: {note}" for note in self.notes)]
 
+    def _describe_target(self):
+        target = f'"{printable(self.target)}"'
+        if not self.classes:
+            numbers = describe_numbers(self.y)
+            return f"number to predict {target} ({numbers}; always guessing the mean: R² 0)"
+        counts, guess = pd.Series(self.y).value_counts(), self.guessing()
+        sizes = [f"{printable(each)}: {counts[each]}" for each in self.classes[:10]]
+        sizes += ["…"] if len(self.classes) > 10 else []
+        guessing = f"always guessing {printable(guess['label'])}: {guess['accuracy']:.1%}"
+        return f"class {target} ({', '.join(sizes)}; {guessing})"
+
 
 def read_dataset(
     path: Path,
     *,
     folds: int,
     target: str | None = None,
+    task: str = "classification",
     keep: Sequence[str] = (),
     drop: Sequence[str] = (),
     drop_unlabelled: bool = False,
 ) -> Dataset:
-    """Read a table of features and a class.
+    """Read a table of features and a class, or a number if `task` is "regression".
 
-    `target` is the class column, by its name in the header or its number from 1; without it,
-    the only column named class, target, label or y, or else the last one. Features that
-    identify the rows, say nothing, or repeat the class are left out or refused; `keep` and
+    `target` is the column to predict, by its name in the header or its number from 1; without
+    it, the only column named class, target, label or y, or else the last one. Features that
+    identify the rows, say nothing, or repeat that column are left out or refused; `keep` and
     `drop` overrule that, by names or numbers.
 
     Raise `InputError` if the file cannot be read, or its columns cannot be used as they are.
     """
-    reader = _Reader(path, target)
+    reader = _Reader(path, target, task=task)
     place = reader.target_place()
     kept, dropped = ({reader.place(name) for name in names} for names in (keep, drop))
     reader.keep_labelled(place, drop_unlabelled)
-    y, classes = reader.labels(place)
+    if task == "regression":
+        y, classes = reader.numbers(place), ()
+    else:
+        y, classes = reader.labels(place)
     features = reader.features(place, y, len(classes), kept, dropped)
-    reader.check_classes(place, y, folds)
+    if classes:
+        reader.check_classes(place, y, folds)
+    elif len(y) < 2 * folds:
+        few = f"{_count(len(y), 'row')}, too few for {folds} folds of two rows or more"
+        raise InputError(f"{path}: {few}; set fewer folds")
     if not features:
         raise InputError(f"{path} has no features, only the column to predict")
     categories = tuple(name for name, values in features.items() if values.dtype == object)
     whole = not categories and not any(np.isnan(values).any() for values in features.values())
-    asked = {"target": target, "keep": list(keep), "drop": list(drop)}
-    asked["drop_unlabelled"] = drop_unlabelled
+    asked = {"target": target, "task": task if task == "regression" else None}
+    asked |= {"keep": list(keep), "drop": list(drop), "drop_unlabelled": drop_unlabelled}
     return Dataset(
         np.column_stack([*features.values()]) if whole else pd.DataFrame(features),
         y,
@@ -171,7 +195,9 @@ def read_rows(
 class _Reader:
     """A table's columns, the header taken off; raises what is wrong with a column by its name."""
 
-    def __init__(self, path, target, fewest=2, known=()):
+    def __init__(self, path, target, fewest=2, known=(), task="classification"):
+        self.numeric = task == "regression"  # the column to predict
+        self.what = "number to predict" if self.numeric else "class"
         self.table = table = read_table(path)
         self.path, self.target, self.sha256 = path, target, table.sha256
         self.columns, self.left_out, self.notes = list(table.columns), {}, []
@@ -181,8 +207,8 @@ class _Reader:
             raise InputError(f"{path} is empty")
         if len(self.columns) < fewest:
             raise InputError(
-                f"{path}: one column; features and a class are needed, separated by commas, "
-                "semicolons, tabs, bars or spaces"
+                f"{path}: one column; features and a {self.what} are needed, separated by "
+                "commas, semicolons, tabs, bars or spaces"
             )
         self.rows = None  # positions among the table's rows; None: all
         self.skipped = 0  # rows before the first
@@ -283,50 +309,68 @@ class _Reader:
         return [names[name] for name in features]
 
     def target_place(self):
-        """Return the position of the class column; raise if it cannot be the class."""
+        """Return the position of the column to predict; raise if it cannot be that."""
         if self.target is not None:
             place = self.place(self.target)
         else:
             called = [i for i, each in enumerate(self.names) if each.casefold() in CLASS_NAMES]
             there = [i for i, name in enumerate(self.names) if name not in self.left_out]
             place = called[0] if len(called) == 1 else there[-1]
-        if reason := self._no_class(place):
-            raise InputError(f"{self.path}: {self.column(place)} {reason}{self._could_be()}")
+        if reason := self._no_target(place):
+            reason = f"cannot be the {self.what}: {reason}"
+            raise InputError(f"{self.path}: {self.column(place)} {reason}{self._could_be(place)}")
         return place
 
+    def _no_target(self, place):
+        """Return why a column cannot be the one to predict, or None."""
+        return self._no_number(place) if self.numeric else self._no_class(place)
+
+    def _no_number(self, place):
+        numbers, wrong = columns.to_numbers(self.columns[place], self.table.decimal_comma)
+        if wrong.any():
+            row = int(wrong.argmax())
+            return f"{self._cell(place, row)} in line {self.line(row)} is not a number"
+        if np.nanmin(numbers, initial=np.inf) == np.nanmax(numbers, initial=-np.inf):
+            return "it is the same on every row"
+        return None
+
     def _no_class(self, place):
-        """Return why a column cannot be the class, or None."""
         column = self.columns[place]
         column = column.filter(pc.invert(columns.is_missing(column)))
         numbers, wrong = columns.to_numbers(column, self.table.decimal_comma)
         numeric = not wrong.any()
         n_values = len(np.unique(numbers)) if numeric else pc.count_distinct(column).as_py()
-        reason = f"cannot be the class: it has {n_values} different values in {len(column)} rows"
+        reason = f"it has {n_values} different values in {len(column)} rows"
         if n_values > max(2, min(MOST_CLASSES, len(column) // 2)):
             return reason
         if numeric and n_values > 2 and (numbers % 1 != 0).any():
             return reason
         return None
 
-    def _could_be(self):
-        """Name the columns that could be the class, and say how to choose one."""
+    def _could_be(self, wrong):
+        """Name the columns that could be the one to predict, and say how to choose one."""
+        few, many = (20, np.inf) if self.numeric else (2, 20)
         could = [
             place
             for place, column in enumerate(self.columns)
             if self.names[place] not in self.left_out
-            and 2 <= pc.count_distinct(column).as_py() <= 20
-            and not self._no_class(place)
+            and few <= pc.count_distinct(column).as_py() <= many
+            and not self._no_target(place)
         ]
         text = [p for p in could if columns.to_numbers(self.columns[p])[1].any()]
-        could = (text or could)[:5]
-        if not could:
-            return ""
-        say = f"TARGET={self._given(could[0]) if len(could) == 1 else '…'}"
-        return f"; say which column is: {say} ({', '.join(map(self.column, could))} could be)"
+        could, hints = (text or could)[:5], []
+        if could:
+            say = f"TARGET={self._given(could[0]) if len(could) == 1 else '…'}"
+            could = ", ".join(map(self.column, could))
+            hints.append(f"say which column is: {say} ({could} could be)")
+        if not self.numeric and not self._no_number(wrong):
+            hints.append("to predict this number: make tune TASK=regression")
+        return "".join(f"; {hint}" for hint in hints)
 
     def keep_labelled(self, place, drop_unlabelled):
         """Leave out rows without a value to predict, or refuse them."""
-        missing = columns.is_missing(self.columns[place])
+        also = columns.NO_NUMBER if self.numeric else columns.MISSING
+        missing = columns.is_missing(self.columns[place], also)
         number = pc.sum(missing).as_py()
         if not number:
             return
@@ -345,7 +389,7 @@ class _Reader:
         self.rows = np.flatnonzero(~missing.to_numpy())
         self.columns = [column.filter(pc.invert(missing)) for column in self.columns]
         self.n_rows -= number
-        self.notes.append(f"{_count(number, 'row')} without a class left out")
+        self.notes.append(f"{_count(number, 'row')} without a {self.what} left out")
 
     def labels(self, place):
         """Return the class of each row, and the classes."""
@@ -393,8 +437,10 @@ class _Reader:
                 self.left_out[name] = reason
             else:
                 found[name] = values
-                if place not in kept:
+                if place not in kept and n_classes:
                     self._check_leak(place, values, codes, n_classes)
+                elif place not in kept:
+                    self._check_same_number(place, values, y)
             self.columns[place] = None  # the cells take more memory than the values
         return found
 
@@ -492,9 +538,37 @@ class _Reader:
         mirror = n_values == n_classes and len(pairs) == n_classes
         one_of = n_values == 2 and len(pairs) == n_classes and (np.bincount(pairs[:, 0]).min() == 1)
         if mirror or one_of:
-            tells = f"{self.column(place)} says the class again"
-            drop = f"leave it out: DROP={self._given(place)} (KEEP={self._given(place)} to use it)"
-            raise InputError(f"{self.path}: {tells}; {drop}")
+            self._raise_leak(place)
+
+    def _check_same_number(self, place, values, y):
+        """Raise if a column is the number to predict again, perhaps in another unit."""
+        if values.dtype == object or len(y) < FEWEST_ROWS:
+            return
+        present = np.isfinite(values)
+        x, y = values[present], y[present]
+        if 2 * len(x) < len(present) or np.ptp(x) == 0 or np.ptp(y) == 0:
+            return
+        if abs(np.corrcoef(x / np.abs(x).max(), y / np.abs(y).max())[0, 1]) > SAME_NUMBER:
+            self._raise_leak(place)
+
+    def _raise_leak(self, place):
+        tells = f"{self.column(place)} says the {self.what} again"
+        drop = f"leave it out: DROP={self._given(place)} (KEEP={self._given(place)} to use it)"
+        raise InputError(f"{self.path}: {tells}; {drop}")
+
+
+def describe_numbers(numbers: np.ndarray) -> str:
+    """Say between which numbers an array lies, and its mean, to three digits of its range."""
+    low, high, mean = numbers.min(), numbers.max(), numbers.mean()
+    size = max(abs(low), abs(high), 1e-300)
+    spread = max(high - low, 1e-9 * size)
+    digits = max(0, 2 - math.floor(math.log10(spread)))
+    plain = digits <= 6 and size < 1e15
+    low, high, mean = (
+        re.sub(r"\.0+$", "", f"{each:,.{digits}f}") if plain else f"{each:.3g}"
+        for each in (low, high, mean)
+    )
+    return f"{low} to {high}, mean {mean}"
 
 
 def printable(text: str) -> str:

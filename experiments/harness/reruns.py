@@ -10,6 +10,7 @@ import pandas as pd
 from experiments.foldstack.comparison import holm, t_interval
 from experiments.harness import store
 from experiments.harness.errors import InputError
+from experiments.harness.measures import MEASURES
 from experiments.harness.schema import ARMS, TABLES
 from experiments.harness.settings import COMMANDS, arguments
 from experiments.harness.space import format_space
@@ -127,7 +128,7 @@ def _compare_scores(table, before, rerun):
     pairs = before.merge(rerun, on=keys, suffixes=("", "_rerun"), validate="one_to_one")
     if len(pairs) != len(before):
         return "different", "other folds or settings"
-    scores = [name for name in before if name.endswith(("accuracy", "log_loss", "collapsed"))]
+    scores = [name for name in before if name.endswith((*MEASURES, "collapsed"))]
     chosen = [name for name in before if name.endswith("chosen")]
     if "candidate" in before and "candidate" not in keys:  # what a search chose, with its settings
         chosen += before.columns[before.columns.get_loc("candidate") :].tolist()

@@ -37,7 +37,7 @@ class Run:
         self.command = command
         self.options = options
         self.results = options.results
-        reading = {name: getattr(options, name) for name in READING}
+        reading = {name: value for name, value in vars(options).items() if name in READING}
         self.data = read_dataset(options.data, folds=options.folds, **reading)
         check_folder(self.results)
 
@@ -49,10 +49,11 @@ class Run:
 
     @functools.cached_property
     def splits(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The stratified (train, test) splits, the same for every experiment with this seed."""
-        repeats, folds = getattr(self.options, "repeats", 1), self.options.folds
-        X, y, seed = self.data.X, self.data.y, self.options.seed
-        return foldstack.repeated_splits(X, y, n_splits=folds, n_repeats=repeats, seed=seed)
+        """The (train, test) splits, the same for every experiment with this seed."""
+        repeats = getattr(self.options, "repeats", 1)
+        more = {"seed": self.options.seed, "task": self.data.task}
+        X, y, folds = self.data.X, self.data.y, self.options.folds
+        return foldstack.repeated_splits(X, y, n_splits=folds, n_repeats=repeats, **more)
 
     @functools.cached_property
     def seeds(self) -> list[int]:
@@ -62,6 +63,7 @@ class Run:
     def pipeline(self, settings: Mapping[str, object] = {}, **options):
         """Return the unfitted pipeline of the network with these settings."""
         options = {"epochs": self.options.epochs, "random_state": self.options.seed} | options
+        options |= {"task": self.data.task}
         pipeline = foldstack.build_pipeline(**options, **settings)
         if self.data.needs_preparation:
             pipeline.steps.insert(0, ("prepare", foldstack.build_preparation()))

@@ -15,7 +15,7 @@ RUN = ("data", "versions", "repeats", "folds", "epochs", "seed", "splits_sha256"
 # JSON types of the metadata's keys.
 KINDS = {
     dict: ("data", "versions", "tables", "space", "machine", "comparison"),
-    list: ("of", "candidates"),
+    list: ("of", "candidates", "scoring"),
     str: ("splits_sha256", "engine"),
     int: ("repeats", "folds", "epochs", "seed", "inner_folds", "best", "passes"),
 }

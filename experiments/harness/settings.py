@@ -112,8 +112,12 @@ _COLUMNS = Type("COLUMN,COLUMN", "names or numbers of columns", _columns)
 ARMS = ("baseline", "visible", "hidden", "control")
 REPEATABLE = (*ARMS, "remedies", "compare", "tips", "evaluation", "tune", "report")
 _FILE, _FOLDER = Type("FILE", "a path", Path), Type("FOLDER", "a path", Path)
-_DATA = "table of numbers and a class; separator and header are detected"
-_TARGET = "name or number of the class column (default: the last)"
+SCORES = ("accuracy", "balanced_accuracy", "roc_auc", "f1", "log_loss")
+SCORES_OF_NUMBERS = ("r2", "mean_absolute_error")
+_DATA = "table of features and what to predict; separator and header are detected"
+_TARGET = "name or number of the column to predict (default: the last)"
+_TASK = "what to predict, a class or (regression) a number"
+_SCORING = "scores to report; the first selects (default: accuracy, or R² of numbers)"
 _JOBS = "threads, or processes with scikit-learn; does not change the results"
 _ENGINE = "stacked: all networks train together; scikit-learn: one after another"
 _OPTIONS = (
@@ -124,9 +128,10 @@ _OPTIONS = (
     Option("jobs", _whole(1), _JOBS, os.cpu_count() or 1),
     Option("data", _FILE, _DATA, Path("data/sonar.csv")),
     Option("target", Type("COLUMN", "text", str), _TARGET, recorded=True),
+    Option("task", _choice("classification", "regression"), _TASK, "classification", True),
     Option("keep", _COLUMNS, "columns to learn from, whatever they look like", (), True),
     Option("drop", _COLUMNS, "columns to leave out", (), True),
-    Option("drop_unlabelled", None, "leave out rows without a class", False, True),
+    Option("drop_unlabelled", None, "leave out rows without a value to predict", False, True),
     Option("results", _FOLDER, "folder of the result tables", Path("results")),
     Option("scheduler", Type("ADDRESS", "text", str), "Dask cluster to train on: tcp://host:8786"),
     Option("engine", _choice("stacked", "scikit-learn"), _ENGINE, "stacked", True),
@@ -134,6 +139,7 @@ _OPTIONS = (
     Option("verbose", None, "print how long each step takes", False),
     Option("inner_folds", _whole(2), "folds that select, within each training set", 5, True),
     Option("candidates", _whole(1), "number of candidates drawn from the space", 30, True),
+    Option("scoring", _names(*SCORES, *SCORES_OF_NUMBERS), _SCORING, recorded=True),
     Option("space", _FILE, "TOML file of the search space (default: the built-in one)"),
     Option("model", _FILE, "model saved by make tune", Path("results/tuned.keras")),
     Option("before", _FOLDER, "another checkout of the project, to be timed in turn with this one"),
@@ -142,15 +148,17 @@ _OPTIONS = (
 )
 OPTIONS = {option.name: option for option in _OPTIONS}
 
-READING = ("target", "keep", "drop", "drop_unlabelled")  # recorded with the data
-_SPLITS = ("repeats", "folds", "epochs", "seed", "jobs", "data", *READING, "results")
+READING = ("target", "task", "keep", "drop", "drop_unlabelled")  # recorded with the data
+_READING = tuple(name for name in READING if name != "task")  # the arms are of classes
+_SPLITS = ("repeats", "folds", "epochs", "seed", "jobs", "data", *_READING, "results")
+_SEARCH = ("task", "inner_folds", "candidates", "scoring", "space")
 _ARM = (*_SPLITS, "scheduler", "engine", "curves", "verbose")
 _COMMANDS = (
     *(Command(arm, _ARM) for arm in ARMS),
     Command("remedies", _SPLITS),
     Command("tips", (*_SPLITS, "scheduler"), {"repeats": 3}),
     Command("evaluation", _SPLITS, script="dropout_modes"),
-    Command("tune", (*_SPLITS[1:], "scheduler", "inner_folds", "candidates", "space")),
+    Command("tune", (*_SPLITS[1:], "scheduler", *_SEARCH)),
     Command("predict", ("data", "results", "model")),
     Command("compare", _ARM),
     Command("figures", ("results",)),

@@ -203,11 +203,16 @@ def _check_metadata(name, metadata):
 
 
 def _check_scores(kind, frame):
-    """Raise ValueError for accuracies outside [0, 1] and losses that are not finite."""
+    """Raise ValueError for accuracies outside [0, 1] and losses that are not finite.
+
+    The balanced accuracy of a network that has diverged is missing.
+    """
     limits = {"accuracy": 1} if TABLES[kind].may_diverge else {"accuracy": 1, "log_loss": LARGEST}
     for ending, limit in limits.items():
         for column in frame.filter(regex=f"{ending}$"):
             wrong = ~pd.to_numeric(frame[column], errors="coerce").between(0, limit)
+            if column.endswith("balanced_accuracy"):
+                wrong &= frame[column].notna()
             if wrong.any():
                 row = int(wrong.argmax())
                 raise ValueError(f"row {row + 1} has {column} {frame[column].iloc[row]}")

@@ -4,6 +4,7 @@ Each function takes the results folder and returns what one part of the pages st
 templates put it into words.
 """
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -15,12 +16,14 @@ import pandas as pd
 from experiments.foldstack.comparison import compare, t_interval, verdict
 from experiments.harness import store
 from experiments.harness.errors import InputError
+from experiments.harness.measures import MEASURES, chosen_by
 from experiments.harness.schema import ARMS, TABLES, Table
 from experiments.reporting.claims import judge_claims, judge_tips
 
 PREFIX = "mlp__model__"  # of the network's parameters in a search space
 CONTROL = {"hidden_units": [60, 30], "max_norm": 3, "learning_rate": 0.1, "momentum": 0.9}
-MARGIN = 1.0  # percentage points; a gain below it is none
+MARGIN = 0.01  # a gain below it is none: one point of an accuracy, one per cent of a loss
+WAYS = ("baseline", "with_dropout", "without_dropout")  # beside the chosen candidates
 ONE_CORE = ", one core"  # ending of a way's name in the benchmark
 
 
@@ -186,33 +189,54 @@ def tuning(folder: Path) -> dict:
 
 
 def tuning_in(tables: Mapping[str, pd.DataFrame], metadata: Mapping) -> dict:
-    """Return what the tables of a nested cross-validation show."""
-    tuned, tried = tables["tuned"], tables["tuning"]
+    """Return what the tables of a nested cross-validation show.
+
+    A network that has diverged has no score in the tables, or none that is finite. Here it
+    counts as always guessing.
+    """
+    measure, guessing = chosen_by(metadata), metadata.get("guessing")
+    tuned, tried = _without_gaps(tables["tuned"], guessing), tables["tuning"]
     chosen = tried[(tried["fold"] == 0) & (tried["chosen"] == 1)]
     settings = metadata["candidates"][metadata["best"]]
-    difference = _difference(tuned, "accuracy", "baseline_accuracy")
+    name, loss = measure.name, "squared_error" if "squared_error" in tuned else "log_loss"
+    inner = tuned[f"inner_{name}"]
+    difference = _difference(tuned, name, f"baseline_{name}", measure)
     return {
-        "answer": _answer(tuned, difference, metadata.get("guessing")),
-        "guessing": metadata.get("guessing"),
-        "accuracy": tuned["accuracy"].mean(),
-        "baseline_accuracy": tuned["baseline_accuracy"].mean(),
+        "answer": _answer(tuned, difference, guessing, measure),
+        "guessing": guessing,
+        "numbers": metadata["data"].get("task") == "regression",
+        "measure": _described(measure, metadata),
+        "measures": [
+            {
+                "measure": _described(MEASURES[each], metadata),
+                "tuned": tuned[each].mean(),
+                "baseline": tuned[f"baseline_{each}"].mean(),
+                "guessing": guessing[each],
+            }
+            for each in (guessing or {})
+            if each in MEASURES
+        ],
+        "score": tuned[name].mean(),
+        "baseline_score": tuned[f"baseline_{name}"].mean(),
+        "best_score": _best(tuned, measure),
         "against_baseline": difference,
         "n_folds": len(tuned),
         "n_candidates": len(metadata["candidates"]),
-        "n_diverged": (~np.isfinite(tuned["log_loss"])).sum(),
+        "n_diverged": (~np.isfinite(tables["tuned"][loss])).sum(),
         "n_collapsed": (tuned["collapsed"] > 0).sum(),
         "n_candidates_collapsed": (tried.groupby("candidate")["collapsed"].sum() > 0).sum(),
-        "inner_accuracy": chosen["accuracy"].iloc[0],
-        "optimism": 100 * (tuned["inner_accuracy"] - tuned["accuracy"]).mean(),
+        "inner_score": chosen[name].iloc[0],
+        "optimism": _scale(measure) * (inner - tuned[name]).mean(),
         "settings": {name.removeprefix(PREFIX): value for name, value in settings.items()},
-        "dropout": _dropout_in(tuned, metadata["candidates"]),
+        "dropout": _dropout_in(tuned, metadata["candidates"], measure),
     }
 
 
 def tuning_details(tables: Mapping[str, pd.DataFrame], metadata: Mapping) -> dict:
     """Return the best candidates on all rows and the scores of every outer fold."""
-    tried = tables["tuning"]
-    tried = tried[tried["fold"] == 0].sort_values("accuracy", ascending=False, kind="stable")
+    measure, tried = chosen_by(metadata), tables["tuning"]
+    tried = tried[tried["fold"] == 0]
+    tried = tried.sort_values(measure.name, ascending=measure.sign < 0, kind="stable")
     return {
         "file": metadata["data"]["file"],
         "varied": list(tried.columns[tried.columns.get_loc("chosen") + 1 :]),
@@ -221,49 +245,93 @@ def tuning_details(tables: Mapping[str, pd.DataFrame], metadata: Mapping) -> dic
     }
 
 
-def _answer(tuned, difference, guessing):
+def _described(measure, metadata):
+    """Return what a measure is called, and how to format its values and differences."""
+    digits = 3
+    if measure.name == "mean_absolute_error":  # in the units of what is predicted
+        size = max(metadata["guessing"][measure.name], 1e-9)
+        digits = max(0, 2 - math.floor(math.log10(size)))
+    several = measure.name == "f1" and "f1_of" not in metadata
+    return {
+        "name": measure.name,
+        "label": f"macro {measure.label}" if several else measure.label,
+        "of": metadata.get("f1_of") if measure.name == "f1" else None,
+        "percent": measure.percent,
+        "score": ".1%" if measure.percent else f",.{digits}f",
+        "difference": "+.1f" if measure.percent else f"+,.{digits}f",
+    }
+
+
+def _without_gaps(tuned, guessing):
+    """Return the table with what guessing gets in place of scores that are not finite."""
+    tuned = tuned.copy()
+    for name in (guessing or {}).keys() & MEASURES.keys():
+        for column in (name, *(f"{way}_{name}" for way in WAYS)):
+            if column in tuned:
+                tuned[column] = tuned[column].where(np.isfinite(tuned[column]), guessing[name])
+    return tuned
+
+
+def _answer(tuned, difference, guessing, measure):
     """Choose the answer to whether tuning is worth it, by this rule.
 
     - ``guessing``: neither the tuned networks nor the baseline are better than always guessing
-      the largest class; no 95% interval of an accuracy over the outer folds lies above it.
-    - ``use``: the 95% interval of tuned minus baseline lies above zero.
-    - ``keep``: the difference is not above zero, or its interval ends below one point.
+      the largest class, or the mean; no 95% interval of a score over the outer folds lies on
+      the better side of it.
+    - ``use``: the 95% interval of the gain, tuned minus baseline, lies above zero.
+    - ``keep``: the gain is not above zero, or its interval ends below the margin: one point of
+      an accuracy, 0.01 of R², ROC AUC or F1, 1% of the loss that always guessing has.
     - ``unclear`` otherwise: the rows are too few to tell.
     """
-    accuracies = (tuned["accuracy"], tuned["baseline_accuracy"])
-    if guessing and all(t_interval(each).low <= guessing["accuracy"] for each in accuracies):
+    sign, name = measure.sign, measure.name
+    scores = sign * tuned[name], sign * tuned[f"baseline_{name}"]
+    if guessing and all(t_interval(each).low <= sign * guessing[name] for each in scores):
         return "guessing"
-    if difference["dataset_low"] > 0:
+    ends = sorted(sign * difference[f"dataset_{end}"] for end in ("low", "high"))
+    if ends[0] > 0:
         return "use"
-    if difference["difference"] <= 0 or difference["dataset_high"] < MARGIN:
+    margin = MARGIN * (_scale(measure) if sign > 0 else guessing[name])
+    if sign * difference["difference"] <= 0 or ends[1] < margin:
         return "keep"
     return "unclear"
 
 
-def _dropout_in(tuned, candidates):
+def _best(tuned, measure):
+    """Return the better mean score of the tuned networks and of the baseline."""
+    means = [tuned[column].mean() for column in (measure.name, f"baseline_{measure.name}")]
+    return max(means) if measure.sign > 0 else min(means)
+
+
+def _scale(measure):
+    """Return the factor of differences: those of accuracies are in percentage points."""
+    return 100 if measure.percent else 1
+
+
+def _dropout_in(tuned, candidates, measure):
     """Return how often dropout was chosen, and the best candidates with and without it."""
     rates = [name for name in ("visible_dropout", "hidden_dropout") if name in tuned]
     if not rates:
         return None
     with_dropout = [any(each.get(PREFIX + name) for name in rates) for each in candidates]
-    names = "with_dropout_accuracy", "without_dropout_accuracy"
-    compared = names[0] in tuned
+    ways = "with_dropout", "without_dropout"
+    columns = {f"{way}_score": f"{way}_{measure.name}" for way in ways}
+    compared = columns["with_dropout_score"] in tuned
     return {
         "n_chosen": (tuned[rates] > 0).any(axis=1).sum(),
         "n_candidates": sum(with_dropout),
-        "difference": _difference(tuned, *names) if compared else None,
-    } | {name: tuned[name].mean() for name in names if compared}
+        "difference": _difference(tuned, *columns.values(), measure) if compared else None,
+    } | {name: tuned[column].mean() for name, column in columns.items() if compared}
 
 
-def _difference(folds, first, second):
-    """Compare two columns of accuracies fold by fold, in percentage points."""
+def _difference(folds, first, second, measure):
+    """Compare two columns of scores fold by fold; accuracies in percentage points."""
     ratio = np.mean(folds["n_test"] / folds["n_train"])
-    compared = compare(
-        folds[first], folds[second], repeats=folds["repeat"], test_train_ratio=ratio, scale=100
-    )
+    ways = {"repeats": folds["repeat"], "test_train_ratio": ratio, "scale": _scale(measure)}
+    compared = compare(folds[first], folds[second], **ways)
+    gain = measure.sign * compared.difference
     return compared._asdict() | {
-        "dataset_verdict": verdict(compared.difference, compared.dataset_p),
-        "new_data_verdict": verdict(compared.difference, compared.new_data_p),
+        "dataset_verdict": verdict(gain, compared.dataset_p),
+        "new_data_verdict": verdict(gain, compared.new_data_p),
     }
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.harness import store
+from experiments.harness.measures import chosen_by
 from experiments.harness.schema import ARMS
 from experiments.reporting import plots
 
@@ -40,16 +41,17 @@ def draw(folder: Path) -> dict[str, Figure]:
     if store.exists(folder, "tips"):
         figures |= draw_tips(store.read_table(folder, "tips"))
     if store.exists(folder, "tuned"):
-        figures |= draw_tuning({name: store.read_table(folder, name) for name in TUNING})
+        tables = {name: store.read_table(folder, name) for name in TUNING}
+        figures |= draw_tuning(tables, store.read_metadata(folder, "tuned"))
     return figures
 
 
-def draw_tuning(tables: Mapping[str, pd.DataFrame]) -> dict[str, Figure]:
+def draw_tuning(tables: Mapping[str, pd.DataFrame], metadata: Mapping) -> dict[str, Figure]:
     """Draw the candidates, if dropout was searched, and the chosen settings."""
     tuning, tuned = (tables[name] for name in TUNING)
-    figures = {}
+    figures, measure = {}, chosen_by(metadata)
     if {"visible_dropout", "hidden_dropout"} & set(tuning):
-        figures["tuning"] = plots.plot_candidates(tuning[tuning["fold"] == 0])
+        figures["tuning"] = plots.plot_candidates(tuning[tuning["fold"] == 0], measure)
     settings = list(tuned.columns[tuned.columns.get_loc("candidate") + 1 :])
     return figures | {"tuned": plots.plot_chosen(tuned, settings)}
 

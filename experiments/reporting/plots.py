@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from experiments.harness.files import check_folder, write_together
+from experiments.harness.measures import Measure
 
 # Dark and light of two hues that stay apart in grey and to the colour-blind (Okabe and Ito).
 DARK, LIGHT, GREY = "#0072B2", "#E69F00", "#666666"
@@ -212,18 +213,19 @@ def plot_sweep(
 
 
 @plt.rc_context(STYLE)
-def plot_candidates(candidates: pd.DataFrame) -> Figure:
-    """Plot rows of the table ``tuning``: accuracy of the candidates by their dropout rates."""
+def plot_candidates(candidates: pd.DataFrame, measure: Measure) -> Figure:
+    """Plot rows of the table ``tuning``: the candidates' scores by their dropout rates."""
     places = {"visible_dropout": "dropout on the inputs", "hidden_dropout": "on the hidden layers"}
     panels = {name: label for name, label in places.items() if name in candidates}
+    scale, unit = (100, " (%)") if measure.percent else (1, "")
     styles = [("candidate", 18, DARK, "o"), ("chosen", 80, "black", "D")]
     figure, grid = plt.subplots(1, len(panels), figsize=(7.4, 3.2), sharey=True, squeeze=False)
     for axes, (name, label) in zip(grid.flat, panels.items(), strict=True):
         for chosen, (what, size, colour, marker) in enumerate(styles):
             part = candidates[candidates["chosen"] == chosen]
             style = {"color": colour, "marker": marker, "alpha": 0.7, "linewidths": 0}
-            axes.scatter(part[name], 100 * part["accuracy"], size, label=what, **style)
-        axes.set(xlabel=label, ylabel="accuracy over the inner folds (%)")
+            axes.scatter(part[name], scale * part[measure.name], size, label=what, **style)
+        axes.set(xlabel=label, ylabel=f"{measure.label} over the inner folds{unit}")
         axes.label_outer()
     return _with_legend(figure, ncols=2, fontsize=8)
 

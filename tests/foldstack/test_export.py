@@ -32,6 +32,26 @@ def test_an_exported_network_is_exact_for_large_numbers():
     np.testing.assert_allclose(probability, fitted.predict_proba(X), atol=1e-5)
 
 
+def test_an_exported_network_predicts_numbers_in_their_units():
+    """Seconds since 1970, to a part of their standard deviation."""
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    y = 1.7e9 + 300 * X[:, 0]
+    pipeline = foldstack.build_pipeline(
+        task="regression", hidden_units=(8,), epochs=40, random_state=0
+    )
+    fitted = pipeline.fit(X, y)
+    content = foldstack.export_network(fitted, ["a", "b"], "when")
+    assert foldstack.check_exported(content, fitted, X)
+    labels = foldstack.read_labels(content)
+    assert labels == {"number": "when", "features": ["a", "b"]}
+    predicted = foldstack.predict_numbers(foldstack.load_network(content), labels, X)
+    np.testing.assert_allclose(predicted, fitted.predict(X), rtol=0, atol=1e-5 * y.std())
+    assert np.corrcoef(predicted, y)[0, 1] > 0.9
+    other = foldstack.build_pipeline(task="regression", epochs=1, random_state=1).fit(X, y)
+    with pytest.raises(ValueError, match="the exported network's numbers differ"):
+        foldstack.check_exported(content, other, X)
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive"])
 def test_other_content_is_refused(content):
     for read in (foldstack.read_labels, foldstack.load_network):

@@ -40,6 +40,31 @@ def test_inner_splits_choose_and_outer_splits_score(sonar):
     np.testing.assert_allclose(ways["baseline"]["test_log_loss"], alone["test_log_loss"], rtol=1e-5)
 
 
+def test_numbers_are_split_without_regard_to_their_size_and_scored(sonar):
+    y = sonar.X[:, 0] * 100
+    splits = {"n_splits": 2, "n_inner_splits": 2, "seed": 0, "task": "regression"}
+    outer, inner = foldstack.nested_splits(sonar.X, y, **splits)
+    assert sorted(np.concatenate([test for _, test in outer])) == list(range(208))
+    pipeline = foldstack.build_pipeline(task="regression", hidden_units=(8,), epochs=10)
+    candidates = [{RATE: 1e9}, {RATE: 0.005}, {RATE: 1e-6}]  # the first diverges
+    chosen = {}
+    for score in ("score", "squared_error", "mae"):
+        scores = foldstack.nested_cross_validate(
+            pipeline,
+            candidates,
+            *(sonar.X, y, outer, inner),
+            scoring={"mae": "neg_mean_absolute_error"},
+            choose_by=score,
+            seed=7,
+        )
+        chosen[score] = scores["chosen"].tolist()
+        inner_scores = scores["inner"][f"mean_test_{score}"]
+        assert np.isnan(inner_scores[:, 0]).all()
+        assert scores["inner_score"].tolist() == inner_scores[:2, 1].tolist()
+        assert (scores["outer"]["chosen"]["test_mae"] < 0).all()
+    assert set(map(tuple, chosen.values())) == {(1, 1, 1)}
+
+
 @pytest.mark.parametrize(
     ("candidate", "message"),
     [

@@ -263,10 +263,50 @@ def test_the_columns_that_could_be_the_class_are_named(tmp_path):
         read_frame(tmp_path, frame)
     assert str(caught.value).endswith(
         "column 3 ('income') cannot be the class: it has 40 different values in 40 rows; "
-        "say which column is: TARGET=bought (column 1 ('bought') could be)"
+        "say which column is: TARGET=bought (column 1 ('bought') could be); "
+        "to predict this number: make tune TASK=regression"
     )
     frame["label"] = "x"
     assert read_frame(tmp_path, frame.assign(label=frame["bought"])[["label", "age"]]).classes
+
+
+def test_a_number_to_predict(tmp_path):
+    frame = numbered_rows()
+    frame["price"] = 5 + np.arange(40) % 23 * 2.5
+    data = read_frame(tmp_path, frame, task="regression")
+    assert (data.task, data.classes, data.target) == ("regression", (), "price")
+    assert data.y.tolist() == frame["price"].tolist()
+    assert data.categories == ("bought",)
+    assert data.origin()["task"] == "regression"
+    assert data.describe() == [
+        "table.csv: 40 rows; 2 numbers, 1 category; "
+        'number to predict "price" (5 to 60, mean 29.3; always guessing the mean: R² 0)'
+    ]
+    frame.loc[3, "price"] = np.nan
+    with pytest.raises(InputError, match=r"1 row lacks it \(line 5\); DROP_UNLABELLED=1"):
+        read_frame(tmp_path, frame, task="regression")
+    data = read_frame(tmp_path, frame, task="regression", drop_unlabelled=True)
+    assert data.notes == ("1 row without a number to predict left out",)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (
+            {},
+            {"target": "bought"},
+            r"column 3 \('bought'\) cannot be the number to predict: 'yes' in line 2 is not a "
+            r"number; say which column is: TARGET=… \(column 1 \('age'\), column 2 \('income'\)",
+        ),
+        ({"price": 3}, {}, "cannot be the number to predict: it is the same on every row"),
+        ({"cents": lambda f: 100 * f["price"]}, {"target": "price"}, "DROP=cents"),
+        ({}, {"folds": 21}, "40 rows, too few for 21 folds of two rows or more"),
+    ],
+)
+def test_what_cannot_be_predicted_as_a_number_is_refused(tmp_path, change, options, message):
+    frame = numbered_rows().assign(price=np.random.default_rng(1).normal(size=40))
+    with pytest.raises(InputError, match=message):
+        read_frame(tmp_path, frame.assign(**change), task="regression", **options)
 
 
 def test_missing_cells_and_text_make_a_frame(tmp_path):

@@ -15,7 +15,8 @@ from tests.conftest import POSIX_ONLY, REPOSITORY, run_python
 
 SCRIPTS = [name for name, command in COMMANDS.items() if command.module]
 VALUES = {"target": "cost ($)", "engine": "scikit-learn", "keep": ["a b", "3"], "drop": ["id"]}
-VALUES["drop_unlabelled"] = True  # others: one more than the default
+VALUES |= {"drop_unlabelled": True, "task": "regression"}
+VALUES["scoring"] = ["r2", "mean_absolute_error"]  # others: one more than the default
 
 
 def parsed(command, *argv):
@@ -69,6 +70,8 @@ def test_defaults_that_differ():
         ("--part=half", "`part` must be one of engines, search, all, got 'half'"),
         ("--only=baseline,all", "`only` must be one or more of baseline, visible, hidden"),
         ("--only=", "`only` must be"),
+        ("--task=ranking", "`task` must be one of classification, regression, got 'ranking'"),
+        ("--scoring=auc", "`scoring` must be one or more of accuracy, balanced_accuracy, roc_auc"),
         ("--repeat=3", "unrecognized arguments: --repeat=3"),
         ("--target", "argument --target: expected one argument"),
         ("--x=a\nb", "unrecognized arguments: --x=a b"),

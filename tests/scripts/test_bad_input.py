@@ -223,6 +223,8 @@ LABELS = [
     '{"classes": ["a", "b"], "features": [null]}',
     '{"classes": [["a"], "b"], "features": ["x"]}',
     '{"classes": ["a", "b"], "features": ["x"]}',
+    '{"number": null, "features": ["x"]}',
+    '{"number": "price", "features": ["x", "y"]}',
     "[" * 100_000,
     None,  # the labels are whole, the weights are not
 ]

@@ -1,19 +1,26 @@
 """`make tune` and `make predict`: the tables, the saved network and the rows to predict."""
 
+import dataclasses
+import json
+import re
+
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from experiments import engine_check
 from experiments.foldstack import build_pipeline, draw_candidates, export_network
-from experiments.harness.dataset import read_rows
+from experiments.harness.dataset import read_dataset, read_rows
 from experiments.harness.errors import InputError
+from experiments.harness.measures import MEASURES, guessing, rare_class, reported
+from experiments.harness.settings import arguments
 from experiments.harness.space import SPACE, describe_space, format_space, read_space
 from experiments.harness.store import json_round_trip
 from experiments.reporting import findings
 from experiments.reporting.plots import plot_chosen
-from tests.commands import run, run_and_fail
+from tests.commands import SCRIPTS, run, run_and_fail
 
 TOY = {"folds": 3, "candidates": 3, "epochs": 5, "jobs": 2, "target": "bought"}
 
@@ -169,8 +176,29 @@ def test_the_answer_follows_the_rule(gains, guessing, answer):
     baseline = np.array([0.8, 0.81, 0.79, 0.8])
     tuned = pd.DataFrame({"accuracy": baseline + np.array(gains) / 100})
     tuned = tuned.assign(baseline_accuracy=baseline, repeat=1, n_test=25, n_train=75)
-    difference = findings._difference(tuned, "accuracy", "baseline_accuracy")
-    assert findings._answer(tuned, difference, {"label": "no", "accuracy": guessing}) == answer
+    measure = MEASURES["accuracy"]
+    difference = findings._difference(tuned, "accuracy", "baseline_accuracy", measure)
+    guessing = {"label": "no", "accuracy": guessing}
+    assert findings._answer(tuned, difference, guessing, measure) == answer
+
+
+@pytest.mark.parametrize(
+    ("gains", "answer"),
+    [
+        ([20, 30, 10, 20], "use"),
+        ([-20, 10, 0, -10], "keep"),
+        ([5, 6, -1, 2], "keep"),  # less than 1% of 1,000
+        ([50, -20, 40, 10], "unclear"),
+    ],
+)
+def test_a_smaller_loss_is_better(gains, answer):
+    measure, baseline = MEASURES["mean_absolute_error"], np.array([500, 510, 490, 500])
+    tuned = pd.DataFrame({measure.name: baseline - np.array(gains)})
+    tuned = tuned.assign(baseline_mean_absolute_error=baseline, repeat=1, n_test=25, n_train=75)
+    difference = findings._difference(tuned, *tuned.columns[:2], measure)
+    assert difference["difference"] == -np.mean(gains)
+    assert findings._answer(tuned, difference, {measure.name: 1000}, measure) == answer
+    assert findings._answer(tuned, difference, {measure.name: 400}, measure) == "guessing"
 
 
 def test_a_table_as_people_have_it_from_tuning_to_predictions(tmp_path, capsys):
@@ -194,6 +222,90 @@ def test_a_table_as_people_have_it_from_tuning_to_predictions(tmp_path, capsys):
     probability = predicted[[f"probability of {kind}" for kind in "abc"]].to_numpy()
     np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
     assert predicted["class"].tolist() == [*np.array(["a", "b", "c"])[probability.argmax(axis=1)]]
+
+
+@pytest.fixture(scope="module")
+def priced(tmp_path_factory):
+    """Tuning a table whose last column is a number."""
+    folder = tmp_path_factory.mktemp("priced")
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"size": random.normal(size=90).round(3)})
+    frame["town"] = random.choice(["Oslo", "Rome"], 90)
+    frame.loc[::9, "size"] = np.nan
+    frame["price"] = 2e5 + 3e4 * frame["size"].fillna(0) + 1e4 * (frame["town"] == "Rome")
+    frame.to_csv(folder / "mine.csv", index=False)
+    numbers = TOY | {"target": "price", "task": "regression", "epochs": 20}
+    run("tune", folder, **numbers | {"data": folder / "mine.csv"})
+    return folder
+
+
+def test_a_number_from_tuning_to_predictions(priced, tmp_path, capsys):
+    frame = pd.read_csv(priced / "mine.csv")
+    tuned, tuning = (pd.read_csv(priced / f"{name}.csv") for name in ("tuned", "tuning"))
+    assert {"r2", "squared_error", "mean_absolute_error", "baseline_r2"} <= set(tuned)
+    assert "accuracy" not in {*tuned, *tuning}
+    best = tuning.groupby("fold")["r2"].max()
+    assert tuned["inner_r2"].tolist() == pytest.approx(best[1:].tolist())
+    metadata = json.loads((priced / "tuned.json").read_text())
+    assert metadata["data"]["task"] == "regression"
+    assert metadata["guessing"]["r2"] == 0
+    assert metadata["guessing"]["mean_absolute_error"] > tuned["mean_absolute_error"].mean()
+    page = (priced / "report.html").read_text()
+    assert "R² over the inner folds" in page
+    assert "accuracy" not in page
+    network = keras.saving.load_model(priced / "tuned.keras", safe_mode=True)
+    rows = {
+        "numbers": tf.constant(frame[["size"]].to_numpy()),
+        "categories": tf.constant(frame[["town"]].to_numpy(str)),
+    }
+    capsys.readouterr()
+    run("predict", tmp_path, data=priced / "mine.csv", model=priced / "tuned.keras")
+    assert re.match(r"90 predictions, [\d,]+ to [\d,]+, mean [\d,]+\n", capsys.readouterr().out)
+    predicted = pd.read_csv(tmp_path / "predictions.csv")
+    assert list(predicted) == ["line", "predicted price"]
+    error = np.abs(predicted["predicted price"] - frame["price"]).mean()
+    assert error < metadata["guessing"]["mean_absolute_error"]
+    np.testing.assert_allclose(predicted["predicted price"], network(rows).numpy()[:, 0])
+
+
+def test_a_run_with_a_number_is_repeated_from_its_metadata(priced, tmp_path):
+    metadata = json.loads((priced / "tuned.json").read_text())
+    argv = arguments("tune", metadata)
+    assert "--task=regression" in argv
+    SCRIPTS["tune"].main([f"--data={priced / 'mine.csv'}", f"--results={tmp_path}", *argv])
+    for name in ("tuned.csv", "tuning.csv"):
+        assert (tmp_path / name).read_bytes() == (priced / name).read_bytes()
+
+
+def test_candidates_are_chosen_by_another_score(own, tmp_path, capsys):
+    options = TOY | {"data": own / "mine.csv", "scoring": "roc_auc,log_loss,f1"}
+    run("tune", tmp_path, **options)
+    tuning, tuned = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("tuning", "tuned"))
+    best = tuning.groupby("fold")["roc_auc"].max()
+    assert tuned["inner_roc_auc"].tolist() == pytest.approx(best[1:].tolist())
+    assert {"accuracy", "log_loss", "f1", "baseline_f1", "with_dropout_roc_auc"} <= set(tuned)
+    out = capsys.readouterr().out
+    assert f"Tuned: ROC AUC {tuned['roc_auc'].mean():.3f} on rows" in out
+    guess = "always guessing (yes|no): ROC AUC"
+    assert re.search(rf"{guess} [\d.]+ / [\d.]+ / 0.500; log loss .* / 0.69\d; F1 of ", out)
+    _, error = run_and_fail(capsys, "tune", tmp_path, **options | {"scoring": "r2"})
+    assert "`scoring` of classes must be among accuracy, balanced_accuracy" in error
+
+
+def test_uneven_classes_are_scored_by_more_than_accuracy(own):
+    data = read_dataset(own / "mine.csv", folds=2, target="bought")
+    even = dataclasses.replace(data, y=np.resize(["no", "yes"], 90))
+    assert [measure.name for measure in reported(even, None)] == ["accuracy"]
+    uneven = dataclasses.replace(data, y=np.resize(["no", "yes", "no"], 90))
+    names = [measure.name for measure in reported(uneven, ["f1"])]
+    assert names == ["f1", "accuracy", "balanced_accuracy", "roc_auc", "log_loss"]
+    rows = np.arange(90)
+    found = guessing(uneven, reported(uneven, None), [(rows, rows)])
+    entropy = -(np.log(1 / 3) + 2 * np.log(2 / 3)) / 3
+    expected = {"balanced_accuracy": 0.5, "roc_auc": 0.5, "f1": 0, "log_loss": entropy}
+    expected["accuracy"] = 2 / 3
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert (found["label"], rare_class(uneven)) == ("no", "yes")
 
 
 def test_a_space_is_read_described_and_written(tmp_path):
