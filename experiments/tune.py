@@ -2,11 +2,15 @@
 
 Nested cross-validation. In each outer fold, inner folds choose among candidates drawn at random
 from a space of dropout rates, learning rates, momenta, max-norms and widths; a third have no
-dropout. The chosen candidate is scored on the fold's held-out rows, which no choice has seen, as
-are the untuned baseline and the best candidates with and without dropout. Finally the candidates
-are compared on all rows, and the best is trained on them and saved as a network.
+dropout. Successive halving leaves out most of them early, and early stopping chooses the epochs
+of the others. The chosen candidate is scored on the fold's held-out rows, which no choice has
+seen, as are the untuned baseline and the best candidates with and without dropout. Finally the
+candidates are compared on all rows, and the best is trained on them and saved as a network.
+
+How much is trained depends on the number of rows, see `harness/plan.py`; MINUTES bounds it.
 
     $ make tune DATA=mine.csv
+    plan: 30 candidates, 11 from epoch 34 and 5 from epoch 100 of 300; ...; about 2 minutes ...
     Use 30% dropout on the inputs: better than the baseline (+2.1 points, +0.6 to +3.6).
     Tuned: 87.0% on rows that the search did not use, mean over 10 outer folds; 30 candidates.
     ...
@@ -16,12 +20,16 @@ are compared on all rows, and the best is trained on them and saved as a network
 `mlp__model__learning_rate = {low = 0.001, high = 0.1, log = true}`.
 """
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 
 from experiments import foldstack
+from experiments.foldstack.halving import divide, full_trainings
 from experiments.harness import space, store
 from experiments.harness.errors import InputError
+from experiments.harness.plan import make_plan, measure_size
 from experiments.harness.runner import script
 from experiments.harness.settings import OPTIONS
 from experiments.reporting import findings, gallery
@@ -30,10 +38,13 @@ from experiments.reporting.pages import tuning_page, tuning_summary
 
 
 def check_options(this):
-    """Read the space; check that each class has a row in each inner fold of each outer fold."""
+    """Read the space and make the plan; check that each inner fold has a row of each class."""
     options = this.options
     this.space = space.read_space(options.space) if options.space else space.SPACE
     smallest = np.unique(this.data.y, return_counts=True)[1].min()
+    this.table_size = measure_size(this.data.X, smallest, this.space)
+    this.plan = make_plan(this.table_size, vars(options), options.minutes, options.jobs)
+    vars(options).update(asdict(this.plan))  # recorded with the results
     if smallest - -(-smallest // options.folds) < options.inner_folds:
         few = (
             f"the smaller class has {smallest} rows, too few for {options.inner_folds} inner folds"
@@ -68,16 +79,20 @@ def tune(this):
 
 def search(this, candidates):
     """Return the scores of nested cross-validation, and the best network trained on all rows."""
-    (X, y), seed, pipeline = (this.data.X, this.data.y), this.options.seed, this.pipeline()
+    (X, y), seed, halvings = (this.data.X, this.data.y), this.options.seed, this.options.halvings
+    pipeline = this.pipeline(batch_size=this.options.batch_size)
     folds = {"n_splits": this.options.folds, "n_inner_splits": this.options.inner_folds}
     outer, inner = foldstack.nested_splits(np.zeros(len(y)), y, **folds, seed=seed)
-    with this.training(sum(map(len, inner)) * len(candidates)) as progress:
+    more = {"seed": seed, "n_jobs": this.options.jobs, "halvings": halvings}
+    more["groups"] = groups = space.by_dropout(candidates)
+    pools = divide(len(candidates), groups)
+    with this.training(sum(map(len, inner)) * full_trainings(pools, halvings)) as progress:
         foldstack.check_candidates(pipeline, candidates, X, y)
-        more = {"seed": seed, "n_jobs": this.options.jobs, "progress": progress}
-        more["groups"] = space.by_dropout(candidates)
-        scores = foldstack.nested_cross_validate(pipeline, candidates, X, y, outer, inner, **more)
-        best = candidates[scores["chosen"][-1]]
-        fitted = foldstack.fit_candidate(pipeline, best, X, y, seed=seed)
+        print(this.plan.describe(pools, this.table_size, this.options.jobs), flush=True)
+        scores = foldstack.nested_cross_validate(
+            pipeline, candidates, X, y, outer, inner, progress=progress, **more
+        )
+        fitted = foldstack.fit_candidate(pipeline, scores["best_params"], X, y, seed=seed)
         if not all(np.isfinite(weights).all() for weights in fitted["mlp"].model_.get_weights()):
             diverged = "with the best settings found the network diverges on all rows"
             hint = "leave the largest learning rates out of the space"
@@ -114,6 +129,8 @@ def inner_table(scores, settings):
         "std_accuracy": inner["std_test_score"].ravel(),
         "log_loss": inner["mean_test_log_loss"].ravel(),
         "collapsed": inner["collapsed"].ravel(),
+        "rung": inner["rung"].ravel() + 1,
+        "epochs": inner["epochs"].ravel(),
         "chosen": chosen.ravel().astype(int),
     }
     return pd.DataFrame(table).join(settings, on="candidate")
@@ -133,7 +150,7 @@ def outer_table(scores, settings, columns):
     }
     table |= {f"{name}_candidate": way["candidate"] for name, way in rivals.items()}
     table |= {f"{name}_accuracy": way["test_score"] for name, way in rivals.items()}
-    table["candidate"] = chosen["candidate"]
+    table |= {name: chosen[name] for name in ("candidate", "epochs")}
     return pd.DataFrame(table).join(settings, on="candidate")
 
 
