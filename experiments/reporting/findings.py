@@ -190,6 +190,8 @@ def tuning_in(tables: Mapping[str, pd.DataFrame], metadata: Mapping) -> dict:
     tuned, tried = tables["tuned"], tables["tuning"]
     chosen = tried[(tried["fold"] == 0) & (tried["chosen"] == 1)]
     settings = metadata["candidates"][metadata["best"]]
+    if "epochs" in tried:
+        settings = settings | {"epochs": chosen["epochs"].iloc[0]}
     difference = _difference(tuned, "accuracy", "baseline_accuracy")
     return {
         "answer": _answer(tuned, difference, metadata.get("guessing")),
@@ -212,7 +214,8 @@ def tuning_in(tables: Mapping[str, pd.DataFrame], metadata: Mapping) -> dict:
 def tuning_details(tables: Mapping[str, pd.DataFrame], metadata: Mapping) -> dict:
     """Return the best candidates on all rows and the scores of every outer fold."""
     tried = tables["tuning"]
-    tried = tried[tried["fold"] == 0].sort_values("accuracy", ascending=False, kind="stable")
+    tried = tried[tried["fold"] == 0]
+    tried = tried.sort_values(["rung", "accuracy"], ascending=False, kind="stable")
     return {
         "file": metadata["data"]["file"],
         "varied": list(tried.columns[tried.columns.get_loc("chosen") + 1 :]),

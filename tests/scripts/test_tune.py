@@ -1,5 +1,7 @@
 """`make tune` and `make predict`: the tables, the saved network and the rows to predict."""
 
+import json
+
 import keras
 import numpy as np
 import pandas as pd
@@ -54,11 +56,15 @@ def test_the_tables_of_tuning_and_their_report(own):
     tuning, tuned = (pd.read_csv(results / f"{name}.csv") for name in ("tuning", "tuned"))
     assert len(tuning) == 4 * 3
     assert tuning.groupby("fold")["chosen"].sum().tolist() == [1] * 4
-    best = tuning.groupby("fold")["accuracy"].max()
+    last = tuning[tuning["rung"] == 3]
+    best = last.groupby("fold")["accuracy"].max()
+    assert last.groupby("fold").size().tolist() == [2] * 4  # with and without dropout
     chosen = tuning[tuning["chosen"] == 1].sort_values("fold")
     assert chosen["accuracy"].tolist() == pytest.approx(best.tolist())
     assert tuned["inner_accuracy"].tolist() == pytest.approx(best[1:].tolist())
-    assert tuned["hidden_dropout"].tolist() == chosen["hidden_dropout"].tolist()[1:]
+    for name in ("hidden_dropout", "epochs"):
+        assert tuned[name].tolist() == chosen[name].tolist()[1:]
+    assert set(tuned["epochs"]) <= {1, 2, 3, 4, 5}
     rates = tuning.drop_duplicates("candidate").set_index("candidate")
     dropping = (rates[["visible_dropout", "hidden_dropout"]] > 0).any(axis=1)
     assert dropping.sum() == 2  # one of the three candidates has no dropout
@@ -72,8 +78,8 @@ def test_the_tables_of_tuning_and_their_report(own):
     assert (results / "figures" / "tuned.png").exists()
     run("report", results)  # without any arm
     page = (results / "README.md").read_text()
-    tuning = "- Tuning: 3 outer folds with 2 inner folds each, 3 candidates, 5 epochs, seed 7."
-    assert tuning in page
+    tuning = "- Tuning: 3 outer folds with 2 inner folds each, 3 candidates, 5 epochs at most in "
+    assert f"{tuning}batches of 16, 2 halvings, seed 7." in page
     assert "outer folds; 2 of the 3 candidates have dropout." in page
     assert "- Does dropout help? On the same folds, the best candidate with dropout reaches" in page
     assert "cylinder" not in page  # that is about the Sonar data
@@ -146,8 +152,9 @@ def test_a_search_that_does_not_beat_guessing_replaces_nothing(tmp_path, capsys)
     run("tune", tmp_path, **TOY | {"data": tmp_path / "noise.csv"})
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("noise.csv: 60 rows; 2 numbers; class")
-    assert out[1].startswith("Nothing here beats guessing: ")
-    assert out[1].endswith(" where always guessing no gets 75.0%.")
+    assert out[1].startswith("plan: 3 candidates, ")
+    assert out[2].startswith("Nothing here beats guessing: ")
+    assert out[2].endswith(" where always guessing no gets 75.0%.")
     written = {path.name: path.read_bytes() for path in tmp_path.glob("tun*")}
     assert len(written) == 5
     run("tune", tmp_path, **TOY | {"data": tmp_path / "noise.csv", "seed": 8})
@@ -194,6 +201,19 @@ def test_a_table_as_people_have_it_from_tuning_to_predictions(tmp_path, capsys):
     probability = predicted[[f"probability of {kind}" for kind in "abc"]].to_numpy()
     np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
     assert predicted["class"].tolist() == [*np.array(["a", "b", "c"])[probability.argmax(axis=1)]]
+
+
+def test_the_plan_is_recorded_and_verified(own, tmp_path, capsys):
+    options = {"epochs": None, "data": own / "mine.csv", "target": "bought", "minutes": 1}
+    options |= {"candidates": 3, "folds": None, "inner_folds": None}
+    run("tune", tmp_path, **options)
+    out = capsys.readouterr().out
+    assert "plan: 3 candidates, " in out
+    assert "; 5 outer and " in out
+    metadata = json.loads((tmp_path / "tuned.json").read_text())
+    assert metadata["folds"] == 5
+    run("verify", tmp_path, only="tune", data=own / "mine.csv")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("2 the same, 0 within noise")
 
 
 def test_a_space_is_read_described_and_written(tmp_path):
