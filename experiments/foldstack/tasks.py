@@ -182,11 +182,6 @@ def fit_parameters(estimator: BaseEstimator, params: Mapping[str, object]) -> tu
     return (None if weight is None else np.asarray(weight, float)), others
 
 
-def best_index(scores: np.ndarray) -> int:
-    """Return the index of the highest mean of (n_candidates, n_splits) scores (first on ties)."""
-    return int(scores.mean(axis=1).round(12).argmax())  # ties do not depend on rounding errors
-
-
 def gather(results: Sequence[dict]) -> dict:
     """Turn dicts of scores into a dict of arrays, estimators into a list, nested dicts likewise."""
     gathered = {}

@@ -15,16 +15,17 @@ from experiments.harness.space import MODEL
 # For a table like Sonar, the tutorial's batches of 16 and 300 epochs. For larger ones, batches grow
 # with the square root of the rows, and epochs shrink so that a network takes at most so many steps.
 SMALLEST_BATCH, MOST_EPOCHS, MOST_STEPS = 16, 300, 10_000
+MANY_ROWS = 5_000  # of which three inner folds are enough to choose by
 FEWEST_EPOCHS = 9  # one on the first of three rungs
 # What MINUTES takes away first: folds make the answer less certain, not the network worse.
 ECONOMIES = {"folds": 5, "inner_folds": 3, "candidates": 15}
 WIDTHS = [(60, 30)]  # of the hidden layers, unless the space varies them
 
 # Seconds of one core, measured on an AMD EPYC of 2024; elsewhere half or twice as many.
-STEP_SECONDS = 20e-6  # of a network's training step, whatever its size,
-ROW_SECONDS = 0.6e-6  # of a row in it,
-WEIGHT_SECONDS = 0.15e-9  # of each weight that a row meets
-START_SECONDS = 20  # of importing, compiling and writing
+STEP_SECONDS = 40e-6  # of a network's training step, whatever its size,
+ROW_SECONDS = 1.5e-6  # of a row in it,
+WEIGHT_SECONDS = 0.2e-9  # of each weight that a row meets
+START_SECONDS = 40  # of importing, compiling and writing
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,14 @@ class Plan:
 def measure_size(X: np.ndarray | pd.DataFrame, smallest_class: int, space: Mapping) -> Size:
     """Return the size of a table's features and of the networks of a space."""
     if isinstance(X, pd.DataFrame):  # as `build_preparation` makes them into numbers
-        features = sum(
-            min(X[name].nunique(), MOST_CATEGORIES)
-            if X[name].dtype == object
-            else 1 + X[name].hasnans
-            for name in X
-        )
+        numbers = X.select_dtypes("number")
+        categories = X.drop(columns=numbers.columns).nunique().clip(upper=MOST_CATEGORIES)
+        features = numbers.shape[1] + numbers.isna().any().sum() + categories.sum()
     else:
         features = X.shape[1]
     layers = [(features, *units, 1) for units in space.get(f"{MODEL}hidden_units", WIDTHS)]
     weights = [sum(inputs * units for inputs, units in pairwise(each)) for each in layers]
-    return Size(len(X), smallest_class, float(np.mean(weights)))
+    return Size(len(X), int(smallest_class), float(np.mean(weights)))
 
 
 def make_plan(size: Size, given: Mapping[str, object], minutes: int | None, jobs: int) -> Plan:
@@ -114,7 +112,7 @@ def make_plan(size: Size, given: Mapping[str, object], minutes: int | None, jobs
         "candidates": 30,
         "halvings": 2,
         "folds": folds,
-        "inner_folds": max(2, min(5, in_training)),
+        "inner_folds": max(2, min(5 if size.rows < MANY_ROWS else 3, in_training)),
         "epochs": max(FEWEST_EPOCHS, min(MOST_EPOCHS, MOST_STEPS * batch_size // size.rows)),
         "batch_size": batch_size,
     }

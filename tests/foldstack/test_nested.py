@@ -30,6 +30,8 @@ def test_inner_splits_choose_and_outer_splits_score(sonar):
     )
     assert sum(done) == pytest.approx(3 * 3 * 2)
     assert scores["inner"]["mean_test_score"].shape == (3, 3)
+    assert scores["inner"]["epochs"].tolist() == [[10] * 3] * 3
+    assert scores["best_params"] == candidates[1]
     assert scores["chosen"].tolist() == [1, 1, 1]
     assert scores["inner_score"].tolist() == scores["inner"]["mean_test_score"][:2, 1].tolist()
     ways = scores["outer"]
