@@ -1,5 +1,6 @@
 """How much `make tune` trains for a table of some size, and about how long that takes."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
@@ -121,8 +122,8 @@ def make_plan(size: Size, given: Mapping[str, object], minutes: int | None, jobs
         seconds = plan.seconds(size, jobs)
         if minutes is None or seconds <= 60 * minutes:
             return plan
-    least = f"the smallest search takes about {int(seconds / 60) + 1}"
-    raise InputError(f"{_count(minutes, 'minute')} are too few for this table: {least}")
+    least = math.ceil(seconds / 60)
+    raise InputError(f"`minutes` must be at least {least} for this table, got {minutes}")
 
 
 def _ever_cheaper(plan: Plan, given: Mapping[str, object]) -> Iterator[Plan]:

@@ -191,7 +191,7 @@ def tuning_in(tables: Mapping[str, pd.DataFrame], metadata: Mapping) -> dict:
     chosen = tried[(tried["fold"] == 0) & (tried["chosen"] == 1)]
     settings = metadata["candidates"][metadata["best"]]
     if "epochs" in tried:
-        settings = settings | {"epochs": chosen["epochs"].iloc[0]}
+        settings = settings | {"epochs": int(chosen["epochs"].iloc[0])}
     difference = _difference(tuned, "accuracy", "baseline_accuracy")
     return {
         "answer": _answer(tuned, difference, metadata.get("guessing")),

@@ -93,7 +93,7 @@ OPTIONS = [
     ("verify", ["--only=tips"], "has nothing to re-run by tips"),
     ("verify", ["--only=compare"], "compare can be verified only together with the arms"),
     ("tune", ["--inner-folds=90", SONAR_IS], "too few for 90 inner folds in each of 10"),
-    ("tune", ["--minutes=1", "--epochs=9999999", SONAR_IS], "1 minute are too few for this table"),
+    ("tune", ["--minutes=1", "--epochs=9999999", SONAR_IS], "must be at least"),
     ("tune", ["--space=nowhere.toml"], "cannot read nowhere.toml"),
     ("predict", ["--model=nowhere.keras", SONAR_IS], "cannot read nowhere.keras"),
     ("predict", ["--model={here}", SONAR_IS], "Is a directory"),

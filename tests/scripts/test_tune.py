@@ -9,6 +9,7 @@ import pytest
 
 from experiments import engine_check
 from experiments.foldstack import build_pipeline, draw_candidates, export_network
+from experiments.harness import plan
 from experiments.harness.dataset import read_rows
 from experiments.harness.errors import InputError
 from experiments.harness.space import SPACE, describe_space, format_space, read_space
@@ -203,15 +204,26 @@ def test_a_table_as_people_have_it_from_tuning_to_predictions(tmp_path, capsys):
     assert predicted["class"].tolist() == [*np.array(["a", "b", "c"])[probability.argmax(axis=1)]]
 
 
-def test_the_plan_is_recorded_and_verified(own, tmp_path, capsys):
-    options = {"epochs": None, "data": own / "mine.csv", "target": "bought", "minutes": 1}
-    options |= {"candidates": 3, "folds": None, "inner_folds": None}
+def test_the_plan_is_recorded_and_verified(own, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(plan, "STEP_SECONDS", 0.025)  # as on a slow machine, which verifies faster
+    options = TOY | {"data": own / "mine.csv", "epochs": 9, "folds": None, "minutes": 1}
     run("tune", tmp_path, **options)
-    out = capsys.readouterr().out
-    assert "plan: 3 candidates, " in out
-    assert "; 5 outer and " in out
+    assert "; 5 outer and 2 inner folds; about 1 minute on 2 cores\n" in capsys.readouterr().out
     metadata = json.loads((tmp_path / "tuned.json").read_text())
-    assert metadata["folds"] == 5
+    planned = {"folds": 5, "inner_folds": 2, "epochs": 9, "batch_size": 16, "halvings": 2}
+    assert metadata.items() >= planned.items()
+    run("verify", tmp_path, only="tune", data=own / "mine.csv")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("2 the same, 0 within noise")
+
+
+def test_a_search_of_an_earlier_version_is_verified_as_a_full_one(own, tmp_path, capsys):
+    options = TOY | {"data": own / "mine.csv", "halvings": 0, "epochs": 2}
+    run("tune", tmp_path, **options)
+    for path in tmp_path.glob("tun*.json"):
+        metadata = json.loads(path.read_text())
+        del metadata["halvings"], metadata["batch_size"]
+        path.write_text(json.dumps(metadata))
+    capsys.readouterr()
     run("verify", tmp_path, only="tune", data=own / "mine.csv")
     assert capsys.readouterr().out.splitlines()[-1].startswith("2 the same, 0 within noise")
 
