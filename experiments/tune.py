@@ -2,11 +2,15 @@
 
 Nested cross-validation. In each outer fold, inner folds choose among candidates drawn at random
 from a space of dropout rates, learning rates, momenta, max-norms and widths; a third have no
-dropout. The chosen candidate is scored on the fold's held-out rows, which no choice has seen, as
-are the untuned baseline and the best candidates with and without dropout. Finally the candidates
-are compared on all rows, and the best is trained on them and saved as a network.
+dropout. Successive halving leaves out most of them early, and early stopping chooses the epochs
+of the others. The chosen candidate is scored on the fold's held-out rows, which no choice has
+seen, as are the untuned baseline and the best candidates with and without dropout. Finally the
+candidates are compared on all rows, and the best is trained on them and saved as a network.
+
+How much is trained depends on the number of rows, see `harness/plan.py`; MINUTES bounds it.
 
     $ make tune DATA=mine.csv
+    plan: 30 candidates, 11 of them beyond epoch 34 and 5 of them beyond epoch 100; ...
     Use 30% dropout on the inputs: better than the baseline (+2.1 points, +0.6 to +3.6).
     Tuned: 87.0% on rows that the search did not use, mean over 10 outer folds; 30 candidates.
     ...
@@ -19,12 +23,16 @@ scores to report.
 `mlp__model__learning_rate = {low = 0.001, high = 0.1, log = true}`.
 """
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 
 from experiments import foldstack
+from experiments.foldstack.halving import divide, full_trainings
 from experiments.harness import measures, space, store
 from experiments.harness.errors import InputError
+from experiments.harness.plan import make_plan, measure_size
 from experiments.harness.runner import script
 from experiments.harness.settings import OPTIONS
 from experiments.reporting import findings, gallery
@@ -33,7 +41,7 @@ from experiments.reporting.pages import tuning_page, tuning_summary
 
 
 def check_options(this):
-    """Read the space and the scores; check that every inner fold of each outer fold has rows.
+    """Read the space and the scores, make the plan; check that every inner fold has rows.
 
     They are one of each class, or two with numbers, for which R² is defined.
     """
@@ -41,6 +49,9 @@ def check_options(this):
     this.space = space.read_space(options.space) if options.space else space.SPACE
     this.measures = measures.reported(data, options.scoring)
     rows = np.unique(data.y, return_counts=True)[1].min() if data.classes else len(data.y) // 2
+    this.table_size = measure_size(data.X, rows, this.space)
+    this.plan = make_plan(this.table_size, vars(options), options.minutes, options.jobs)
+    vars(options).update(asdict(this.plan))  # recorded with the results
     if rows - -(-rows // options.folds) < options.inner_folds:
         what = f"the smaller class has {rows}" if data.classes else f"there are {len(data.y)}"
         few = f"{what} rows, too few for {options.inner_folds} inner folds"
@@ -77,18 +88,21 @@ def tune(this):
 
 def search(this, candidates):
     """Return the scores of nested cross-validation, and the best network trained on all rows."""
-    (X, y), seed, pipeline = (this.data.X, this.data.y), this.options.seed, this.pipeline()
+    (X, y), seed, halvings = (this.data.X, this.data.y), this.options.seed, this.options.halvings
+    pipeline = this.pipeline(batch_size=this.options.batch_size)
     folds = {"n_splits": this.options.folds, "n_inner_splits": this.options.inner_folds}
     folds["task"] = this.data.task
     outer, inner = foldstack.nested_splits(np.zeros(len(y)), y, **folds, seed=seed)
-    with this.training(sum(map(len, inner)) * len(candidates)) as progress:
+    more = {"seed": seed, "n_jobs": this.options.jobs, "halvings": halvings}
+    more["groups"] = groups = space.by_dropout(candidates)
+    pools = divide(len(candidates), groups)
+    with this.training(sum(map(len, inner)) * full_trainings(pools, halvings)) as progress:
         foldstack.check_candidates(pipeline, candidates, X, y)
-        more = {"seed": seed, "n_jobs": this.options.jobs, "progress": progress}
-        more["groups"] = space.by_dropout(candidates)
-        more |= scoring(this)
-        scores = foldstack.nested_cross_validate(pipeline, candidates, X, y, outer, inner, **more)
-        best = candidates[scores["chosen"][-1]]
-        fitted = foldstack.fit_candidate(pipeline, best, X, y, seed=seed)
+        print(this.plan.describe(pools, this.table_size, this.options.jobs), flush=True)
+        scores = foldstack.nested_cross_validate(
+            pipeline, candidates, X, y, outer, inner, progress=progress, **more, **scoring(this)
+        )
+        fitted = foldstack.fit_candidate(pipeline, scores["best_params"], X, y, seed=seed)
         if not all(np.isfinite(weights).all() for weights in fitted["mlp"].model_.get_weights()):
             diverged = "with the best settings found the network diverges on all rows"
             hint = "leave the largest learning rates out of the space"
@@ -134,7 +148,8 @@ def inner_table(scores, settings, reported):
         measure = measures.MEASURES[name]
         if measure.key == "score" or measure is reported[0]:
             table[f"std_{name}"] = inner[f"std_test_{measure.key}"].ravel()
-    table |= {"collapsed": inner["collapsed"].ravel(), "chosen": chosen.ravel().astype(int)}
+    table |= {"collapsed": inner["collapsed"].ravel(), "rung": inner["rung"].ravel() + 1}
+    table |= {"epochs": inner["epochs"].ravel(), "chosen": chosen.ravel().astype(int)}
     return pd.DataFrame(table).join(settings, on="candidate")
 
 
@@ -150,7 +165,7 @@ def outer_table(scores, settings, columns, reported):
     table |= {f"{name}_candidate": way["candidate"] for name, way in rivals.items()}
     of_rivals = {name: score_columns(way, reported)[first.name] for name, way in rivals.items()}
     table |= {f"{name}_{first.name}": values for name, values in of_rivals.items()}
-    table["candidate"] = chosen["candidate"]
+    table |= {name: chosen[name] for name in ("candidate", "epochs")}
     return pd.DataFrame(table).join(settings, on="candidate")
 
 

@@ -65,9 +65,10 @@ def read_results(folder):
     """Read every table that can be re-run, with its metadata, in the order of the schema."""
     with locked(folder):
         return {
-            name: (store.read_table(folder, name), store.read_metadata(folder, name))
+            name: (store.read_table(folder, name), earlier | store.read_metadata(folder, name))
             for name, table in TABLES.items()
             if table.command in REPEATABLE and store.exists(folder, name)
+            for earlier in [reruns.EARLIER.get(table.command, {})]
         }
 
 

@@ -29,7 +29,7 @@ from .metrics import Predicted, measure_outputs
 from .recipe import PACKET, Recipe, Unstackable, tf
 from .stack import Samples, Stack
 from .stopping import Stopping, describe_stopping
-from .tasks import Training, as_data, candidate_tasks, encode_targets, gather, last_step
+from .tasks import Training, encode_targets, last_step
 
 STACK_COPIES = 64  # at most; more do not train faster
 STACK_BYTES = 256 * 2**20  # of data in a stack, at most
@@ -112,20 +112,6 @@ def _failed(name, value, error_score):
     if name == "estimator":
         return None
     return 0 if name.endswith("_time") or name in ("collapsed", "n_epochs") else error_score
-
-
-def score_candidates(
-    estimator, candidates, X, y, splits, *, seed=None, n_jobs=None, progress=None, options=None
-) -> dict[str, np.ndarray]:
-    """Cross-validate the pipeline with the parameters of each candidate on the same splits.
-
-    Returns a dict with the keys of `cross_validate`, of (n_candidates, n_splits) arrays.
-    """
-    tasks = candidate_tasks(estimator, candidates, splits, seed)
-    data, options = as_data(estimator, X, y), options or Options(train_score=True)
-    scores = gather(fit_and_score(tasks, data, options, n_jobs, progress))
-    shape = len(candidates), len(splits)
-    return {key: values.reshape(shape) for key, values in scores.items()}
 
 
 def resolve_n_jobs(n_jobs: int | None) -> int:

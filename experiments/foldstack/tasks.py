@@ -190,15 +190,6 @@ def fit_parameters(estimator: BaseEstimator, params: Mapping[str, object]) -> tu
     return (None if weight is None else np.asarray(weight, float)), others
 
 
-def best_index(scores: np.ndarray) -> int:
-    """Return the index of the highest mean of (n_candidates, n_splits) scores (first on ties).
-
-    A candidate without a score on some split, because its network has diverged, is the last.
-    """
-    means = scores.mean(axis=1).round(12)  # ties do not depend on rounding errors
-    return int(np.where(np.isnan(means), -np.inf, means).argmax())
-
-
 def gather(results: Sequence[dict]) -> dict:
     """Turn dicts of scores into a dict of arrays, estimators into a list, nested dicts likewise."""
     gathered = {}

@@ -11,8 +11,8 @@ from pathlib import Path
 from experiments.harness.files import REPOSITORY
 
 LOCK = "requirements.txt"
-TRAINING = ("draws", "engine", "estimators", "metrics", "nested", "network", "recipe", "reference")
-TRAINING += ("stack", "stopping", "tasks")
+TRAINING = ("draws", "engine", "estimators", "halving", "metrics", "nested", "network", "recipe")
+TRAINING += ("reference", "stack", "stopping", "tasks")
 PACKAGES = ("tensorflow", "keras", "scikeras", "scikit-learn", "pandas", "numpy")
 
 

@@ -20,7 +20,9 @@ MIN_FOLDS = 10  # folds that a test needs at least
 ROUNDING = 1e-6  # relative, or absolute near zero
 SAME = {"identical", "equal up to rounding"}
 SHARED = ("summary", "curves")  # written by every arm
-INPUTS = ("settings", "candidates", "space", "splits_sha256", "batch_size", "passes")
+EARLIER = {"tune": {"batch_size": 16, "halvings": 0}}  # what a command did before it was recorded
+INPUTS = ("settings", "candidates", "space", "splits_sha256", "batch_size", "halvings")
+INPUTS += ("passes",)
 
 
 def own(command, present):
@@ -133,6 +135,7 @@ def _compare_scores(table, before, rerun):
     if "candidate" in before and "candidate" not in keys:  # what a search chose, with its settings
         chosen += before.columns[before.columns.get_loc("candidate") :].tolist()
         chosen += [name for name in before if name.endswith("_candidate")]
+    chosen += [name for name in ("rung", "epochs") if name in before]  # of a search, too
     for name in before.columns.difference([*keys, *scores, *chosen]):
         if not pairs[name].equals(pairs[f"{name}_rerun"].rename(name)):
             return "different", f"another {name}"

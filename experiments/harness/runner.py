@@ -38,7 +38,8 @@ class Run:
         self.options = options
         self.results = options.results
         reading = {name: value for name, value in vars(options).items() if name in READING}
-        self.data = read_dataset(options.data, folds=options.folds, **reading)
+        # Without a number of folds the plan decides; a class of two rows cannot be split twice.
+        self.data = read_dataset(options.data, folds=options.folds or 3, **reading)
         check_folder(self.results)
 
     def lap(self, phase: str) -> None:

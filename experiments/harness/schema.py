@@ -17,7 +17,7 @@ KINDS = {
     dict: ("data", "versions", "tables", "space", "machine", "comparison"),
     list: ("of", "candidates", "scoring"),
     str: ("splits_sha256", "engine"),
-    int: ("repeats", "folds", "epochs", "seed", "inner_folds", "best", "passes"),
+    int: ("repeats", "folds", "epochs", "seed", "inner_folds", "halvings", "best", "passes"),
 }
 
 

@@ -119,6 +119,7 @@ _TARGET = "name or number of the column to predict (default: the last)"
 _TASK = "what to predict, a class or (regression) a number"
 _SCORING = "scores to report; the first selects (default: accuracy, or R² of numbers)"
 _JOBS = "threads, or processes with scikit-learn; does not change the results"
+_HALVINGS = "times that two thirds of the candidates are left out early; 0 trains all to the end"
 _ENGINE = "stacked: all networks train together; scikit-learn: one after another"
 _OPTIONS = (
     Option("repeats", _whole(1), "number of cross-validations, each on new splits", 10, True),
@@ -137,9 +138,12 @@ _OPTIONS = (
     Option("engine", _choice("stacked", "scikit-learn"), _ENGINE, "stacked", True),
     Option("curves", None, "also write the scores after every epoch", False),
     Option("verbose", None, "print how long each step takes", False),
-    Option("inner_folds", _whole(2), "folds that select, within each training set", 5, True),
-    Option("candidates", _whole(1), "number of candidates drawn from the space", 30, True),
+    Option("inner_folds", _whole(2), "folds that select, within each training set", None, True),
+    Option("candidates", _whole(1), "number of candidates drawn from the space", None, True),
     Option("scoring", _names(*SCORES, *SCORES_OF_NUMBERS), _SCORING, recorded=True),
+    Option("batch_size", _whole(1, 2**31 - 1), "rows in a training step", None, True),
+    Option("halvings", _whole(0, 9), _HALVINGS, None, True),
+    Option("minutes", _whole(1), "make a plan of training that takes about so long at most"),
     Option("space", _FILE, "TOML file of the search space (default: the built-in one)"),
     Option("model", _FILE, "model saved by make tune", Path("results/tuned.keras")),
     Option("before", _FOLDER, "another checkout of the project, to be timed in turn with this one"),
@@ -151,14 +155,15 @@ OPTIONS = {option.name: option for option in _OPTIONS}
 READING = ("target", "task", "keep", "drop", "drop_unlabelled")  # recorded with the data
 _READING = tuple(name for name in READING if name != "task")  # the arms are of classes
 _SPLITS = ("repeats", "folds", "epochs", "seed", "jobs", "data", *_READING, "results")
-_SEARCH = ("task", "inner_folds", "candidates", "scoring", "space")
+_PLANNED = {"folds": None, "epochs": None}  # by the number of rows, as what has no default is
+_SEARCH = ("task", "scoring", "space", "inner_folds", "candidates", "batch_size", "halvings")
 _ARM = (*_SPLITS, "scheduler", "engine", "curves", "verbose")
 _COMMANDS = (
     *(Command(arm, _ARM) for arm in ARMS),
     Command("remedies", _SPLITS),
     Command("tips", (*_SPLITS, "scheduler"), {"repeats": 3}),
     Command("evaluation", _SPLITS, script="dropout_modes"),
-    Command("tune", (*_SPLITS[1:], "scheduler", *_SEARCH)),
+    Command("tune", (*_SPLITS[1:], "scheduler", *_SEARCH, "minutes"), _PLANNED),
     Command("predict", ("data", "results", "model")),
     Command("compare", _ARM),
     Command("figures", ("results",)),

@@ -198,6 +198,8 @@ def tuning_in(tables: Mapping[str, pd.DataFrame], metadata: Mapping) -> dict:
     tuned, tried = _without_gaps(tables["tuned"], guessing), tables["tuning"]
     chosen = tried[(tried["fold"] == 0) & (tried["chosen"] == 1)]
     settings = metadata["candidates"][metadata["best"]]
+    if "epochs" in tried:
+        settings = settings | {"epochs": int(chosen["epochs"].iloc[0])}
     name, loss = measure.name, "squared_error" if "squared_error" in tuned else "log_loss"
     inner = tuned[f"inner_{name}"]
     difference = _difference(tuned, name, f"baseline_{name}", measure)
@@ -236,7 +238,8 @@ def tuning_details(tables: Mapping[str, pd.DataFrame], metadata: Mapping) -> dic
     """Return the best candidates on all rows and the scores of every outer fold."""
     measure, tried = chosen_by(metadata), tables["tuning"]
     tried = tried[tried["fold"] == 0]
-    tried = tried.sort_values(measure.name, ascending=measure.sign < 0, kind="stable")
+    order = {"rung": False, measure.name: measure.sign < 0}
+    tried = tried.sort_values(list(order), ascending=list(order.values()), kind="stable")
     return {
         "file": metadata["data"]["file"],
         "varied": list(tried.columns[tried.columns.get_loc("chosen") + 1 :]),

@@ -11,8 +11,8 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedK
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from experiments.foldstack import StackedSearchCV, build_pipeline, draw_candidates
-from experiments.foldstack.engine import score_candidates
-from experiments.foldstack.tasks import best_index
+from experiments.foldstack.engine import fit_and_score
+from experiments.foldstack.tasks import as_data, candidate_tasks, gather
 
 UNITS, DROPOUT = "mlp__model__hidden_units", "mlp__model__hidden_dropout"
 RATE = "mlp__model__learning_rate"
@@ -113,11 +113,13 @@ def test_candidates_are_scored_as_they_would_be_alone(sonar):
     splits = list(stratified_folds().split(sonar.X, sonar.y))
     other = {DROPOUT: 0.4, RATE: 0.1, "mlp__model__momentum": 0.9, "mlp__model__max_norm": 0.5}
     candidates = [{DROPOUT: 0.2, "mlp__model__max_norm": 1}, other, {UNITS: (4,)}]
-    scores = score_candidates(pipeline(), candidates, sonar.X, sonar.y, splits, seed=3)
-    assert scores["test_score"].shape == (3, 2)
-    for number in (1, 2):  # the first two are copies of one stack
-        fewer = score_candidates(pipeline(), candidates[:number], sonar.X, sonar.y, splits, seed=3)
-        for key in ("test_score", "test_log_loss", "train_log_loss"):
+    data = as_data(pipeline(), sonar.X, sonar.y)
+    tasks = candidate_tasks(pipeline(), candidates, splits, seed=3)
+    scores = gather(fit_and_score(tasks, data))
+    assert scores["test_score"].shape == (3 * 2,)
+    for number in (2, 4):  # the first two candidates are copies of one stack
+        fewer = gather(fit_and_score(tasks[:number], data))
+        for key in ("test_score", "test_log_loss"):
             assert np.array_equal(fewer[key], scores[key][:number])
 
 
@@ -127,7 +129,3 @@ def test_candidates_are_drawn_from_lists_and_distributions():
     assert len({one["rate"] for one in drawn}) == 30
     assert list(draw_candidates(SPACE, 1, 0)[0]) == list(SPACE)  # parameters in this order
     assert drawn == draw_candidates({"rate": stats.loguniform(0.001, 0.1)}, 30, 0)
-
-
-def test_the_first_of_equally_good_candidates_is_best():
-    assert best_index(np.array([[0.1, 0.2], [0.3, 0.6], [0.6, 0.3]])) == 1

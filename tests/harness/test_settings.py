@@ -16,7 +16,8 @@ from tests.conftest import POSIX_ONLY, REPOSITORY, run_python
 SCRIPTS = [name for name, command in COMMANDS.items() if command.module]
 VALUES = {"target": "cost ($)", "engine": "scikit-learn", "keep": ["a b", "3"], "drop": ["id"]}
 VALUES |= {"drop_unlabelled": True, "task": "regression"}
-VALUES["scoring"] = ["r2", "mean_absolute_error"]  # others: one more than the default
+VALUES["scoring"] = ["r2", "mean_absolute_error"]  # others: one more than the default, or 11
+VALUES["halvings"] = 9
 
 
 def parsed(command, *argv):
@@ -66,6 +67,8 @@ def test_defaults_that_differ():
         ("--jobs=", "got ''"),
         ("--inner-folds=1", "`inner-folds` must be"),
         ("--candidates=0", "`candidates` must be"),
+        ("--minutes=0", "`minutes` must be a whole number of at least 1, got 0"),
+        ("--halvings=10", "`halvings` must be a whole number from 0 to 9, got 10"),
         ("--engine=abacus", "`engine` must be one of stacked, scikit-learn, got 'abacus'"),
         ("--part=half", "`part` must be one of engines, search, all, got 'half'"),
         ("--only=baseline,all", "`only` must be one or more of baseline, visible, hidden"),
@@ -98,7 +101,7 @@ def test_bounds_are_valid():
 @pytest.mark.parametrize("command", SCRIPTS)
 def test_a_run_is_repeated_from_its_metadata(command):
     changed = [OPTIONS[name] for name in COMMANDS[command].options if OPTIONS[name].recorded]
-    values = {o.name: VALUES.get(o.name) or o.default + 1 for o in changed}
+    values = {o.name: VALUES.get(o.name) or (o.default or 10) + 1 for o in changed}
     given = {name: ",".join(v) if isinstance(v, list) else v for name, v in values.items()}
     flags = [o.flag if o.type is None else f"{o.flag}={given[o.name]}" for o in changed]
     options = parsed(command, *flags)
@@ -109,11 +112,13 @@ def test_a_run_is_repeated_from_its_metadata(command):
 
 
 def test_metadata_of_tables():
-    metadata = settings.recorded("tune", parsed("tune", "--jobs=3", "--results=x"))
-    assert metadata == {"folds": 10, "epochs": 300, "seed": 7, "inner_folds": 5, "candidates": 30}
+    assert settings.recorded("tune", parsed("tune", "--jobs=3", "--results=x")) == {"seed": 7}
+    planned = parsed("tune", "--minutes=3", "--inner-folds=5", "--candidates=30", "--halvings=0")
+    metadata = settings.recorded("tune", planned)
+    assert metadata == {"seed": 7, "inner_folds": 5, "candidates": 30, "halvings": 0}
     metadata |= {"candidates": [{}, {}], "data": {"target": "-1"}, "repeats": 1, "space": {}}
-    expected = ["--target=-1", "--inner-folds=5", "--candidates=2"]
-    assert settings.arguments("tune", metadata)[-3:] == expected
+    expected = ["--target=-1", "--inner-folds=5", "--candidates=2", "--halvings=0"]
+    assert settings.arguments("tune", metadata)[-4:] == expected
     assert settings.arguments("report", metadata) == []
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from experiments import engine_check
 from experiments.foldstack import build_pipeline, draw_candidates, export_network
+from experiments.harness import plan
 from experiments.harness.dataset import read_dataset, read_rows
 from experiments.harness.errors import InputError
 from experiments.harness.measures import MEASURES, guessing, rare_class, reported
@@ -61,11 +62,15 @@ def test_the_tables_of_tuning_and_their_report(own):
     tuning, tuned = (pd.read_csv(results / f"{name}.csv") for name in ("tuning", "tuned"))
     assert len(tuning) == 4 * 3
     assert tuning.groupby("fold")["chosen"].sum().tolist() == [1] * 4
-    best = tuning.groupby("fold")["accuracy"].max()
+    last = tuning[tuning["rung"] == 3]
+    best = last.groupby("fold")["accuracy"].max()
+    assert last.groupby("fold").size().tolist() == [2] * 4  # with and without dropout
     chosen = tuning[tuning["chosen"] == 1].sort_values("fold")
     assert chosen["accuracy"].tolist() == pytest.approx(best.tolist())
     assert tuned["inner_accuracy"].tolist() == pytest.approx(best[1:].tolist())
-    assert tuned["hidden_dropout"].tolist() == chosen["hidden_dropout"].tolist()[1:]
+    for name in ("hidden_dropout", "epochs"):
+        assert tuned[name].tolist() == chosen[name].tolist()[1:]
+    assert set(tuned["epochs"]) <= {1, 2, 3, 4, 5}
     rates = tuning.drop_duplicates("candidate").set_index("candidate")
     dropping = (rates[["visible_dropout", "hidden_dropout"]] > 0).any(axis=1)
     assert dropping.sum() == 2  # one of the three candidates has no dropout
@@ -79,8 +84,8 @@ def test_the_tables_of_tuning_and_their_report(own):
     assert (results / "figures" / "tuned.png").exists()
     run("report", results)  # without any arm
     page = (results / "README.md").read_text()
-    tuning = "- Tuning: 3 outer folds with 2 inner folds each, 3 candidates, 5 epochs, seed 7."
-    assert tuning in page
+    tuning = "- Tuning: 3 outer folds with 2 inner folds each, 3 candidates, 5 epochs at most in "
+    assert f"{tuning}batches of 16, 2 halvings, seed 7." in page
     assert "outer folds; 2 of the 3 candidates have dropout." in page
     assert "- Does dropout help? On the same folds, the best candidate with dropout reaches" in page
     assert "cylinder" not in page  # that is about the Sonar data
@@ -153,8 +158,9 @@ def test_a_search_that_does_not_beat_guessing_replaces_nothing(tmp_path, capsys)
     run("tune", tmp_path, **TOY | {"data": tmp_path / "noise.csv"})
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("noise.csv: 60 rows; 2 numbers; class")
-    assert out[1].startswith("Nothing here beats guessing: ")
-    assert out[1].endswith(" where always guessing no gets 75.0%.")
+    assert out[1].startswith("plan: 3 candidates, ")
+    assert out[2].startswith("Nothing here beats guessing: ")
+    assert out[2].endswith(" where always guessing no gets 75.0%.")
     written = {path.name: path.read_bytes() for path in tmp_path.glob("tun*")}
     assert len(written) == 5
     run("tune", tmp_path, **TOY | {"data": tmp_path / "noise.csv", "seed": 8})
@@ -306,6 +312,30 @@ def test_uneven_classes_are_scored_by_more_than_accuracy(own):
     expected["accuracy"] = 2 / 3
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert (found["label"], rare_class(uneven)) == ("no", "yes")
+
+
+def test_the_plan_is_recorded_and_verified(own, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(plan, "STEP_SECONDS", 0.025)  # as on a slow machine, which verifies faster
+    options = TOY | {"data": own / "mine.csv", "epochs": 9, "folds": None, "minutes": 1}
+    run("tune", tmp_path, **options)
+    assert "; 5 outer and 2 inner folds; about 1 minute on 2 cores\n" in capsys.readouterr().out
+    metadata = json.loads((tmp_path / "tuned.json").read_text())
+    planned = {"folds": 5, "inner_folds": 2, "epochs": 9, "batch_size": 16, "halvings": 2}
+    assert metadata.items() >= planned.items()
+    run("verify", tmp_path, only="tune", data=own / "mine.csv")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("2 the same, 0 within noise")
+
+
+def test_a_search_of_an_earlier_version_is_verified_as_a_full_one(own, tmp_path, capsys):
+    options = TOY | {"data": own / "mine.csv", "halvings": 0, "epochs": 2}
+    run("tune", tmp_path, **options)
+    for path in tmp_path.glob("tun*.json"):
+        metadata = json.loads(path.read_text())
+        del metadata["halvings"], metadata["batch_size"]
+        path.write_text(json.dumps(metadata))
+    capsys.readouterr()
+    run("verify", tmp_path, only="tune", data=own / "mine.csv")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("2 the same, 0 within noise")
 
 
 def test_a_space_is_read_described_and_written(tmp_path):
