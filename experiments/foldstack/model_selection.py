@@ -369,7 +369,7 @@ def check_candidates(
             changed[-1].training(n_samples=len(y))
             changed[-1].build(changed[:-1].fit_transform(X), y)
         except Exception as error:  # Keras raises errors of any type
-            raise ValueError(f"{named}: {' '.join(str(error).split())}"[:500]) from error
+            raise ValueError(f"{named}: {' '.join(str(error).split())}"[:1000]) from error
 
 
 def fit_candidate(
