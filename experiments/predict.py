@@ -19,8 +19,9 @@ from experiments import foldstack
 from experiments.harness import cli, store
 from experiments.harness.dataset import printable, read_rows
 from experiments.harness.errors import InputError
-from experiments.harness.files import check_folder, read_whole
+from experiments.harness.files import read_whole
 from experiments.harness.provenance import provenance
+from experiments.harness.replacing import check_results
 from experiments.harness.tensorflow import start_tensorflow
 
 
@@ -30,7 +31,7 @@ def predict(options):
     with model_errors(options.model):
         labels = foldstack.read_labels(content)
     rows = read_rows(options.data, labels["features"], labels.get("categories"))
-    check_folder(options.results)
+    check_results("predict", options)
     start_tensorflow()
     with model_errors(options.model):
         network = foldstack.load_network(content)

@@ -93,7 +93,7 @@ WRITER = """
 import itertools, pathlib, sys, time
 from experiments.harness.files import write_together
 folder, *generations = map(pathlib.Path, sys.argv[1:])
-contents = [{path.name: path.read_bytes() for path in each.iterdir()} for each in generations]
+contents = [{path.name: path.read_bytes() for path in each.glob("[!.]*")} for each in generations]
 started = time.perf_counter()
 for each in (*contents, *contents):
     write_together(folder, each)
