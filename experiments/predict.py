@@ -17,12 +17,14 @@ import pandas as pd
 
 from experiments import foldstack
 from experiments.harness import cli, store
-from experiments.harness.dataset import printable, read_rows
-from experiments.harness.errors import InputError
+from experiments.harness.dataset import read_rows
+from experiments.harness.errors import InputError, printable
 from experiments.harness.files import read_whole
 from experiments.harness.provenance import provenance
 from experiments.harness.replacing import check_results
 from experiments.harness.tensorflow import start_tensorflow
+
+ROUNDING = 1e-5  # of a probability
 
 
 def predict(options):
@@ -36,6 +38,8 @@ def predict(options):
     with model_errors(options.model):
         network = foldstack.load_network(content)
         predicted, probability = foldstack.predict(network, labels, rows.X)
+    if (np.abs(probability - 0.5) > 0.5 + ROUNDING).any():
+        raise InputError(f"{options.model}: what the network returns are no probabilities")
     if not np.isfinite(probability).all():
         line = rows.lines[int(np.isfinite(probability).all(axis=1).argmin())]
         cause = "a number there is too far from those that it was trained on"
@@ -62,10 +66,10 @@ def predict(options):
 
 @contextlib.contextmanager
 def model_errors(path):
-    """Turn the library's errors about a file into one line."""
+    """Turn whatever a file that is no such network leads to into one line."""
     try:
         yield
-    except ValueError as error:
+    except Exception as error:  # Keras and TensorFlow raise errors of any type
         raise InputError(f"{path} is not a model saved by `make tune`, or is corrupt") from error
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from experiments.harness import columns
-from experiments.harness.errors import InputError
+from experiments.harness.errors import InputError, printable
 from experiments.harness.table import read_table
 
 CLASS_NAMES = {"class", "target", "label", "y"}  # of the class column, if one is called so
@@ -350,9 +350,10 @@ class _Reader:
     def labels(self, place):
         """Return the class of each row, and the classes."""
         y = columns.to_text(self.columns[place])
-        numbers, wrong = columns.to_numbers(self.columns[place])
-        if not wrong.any() and len(np.unique(numbers)) < len(set(y)):
-            y = np.array([f"{number:.15g}" for number in numbers], object)  # 1 and 1.0
+        numbers, _ = columns.to_numbers(self.columns[place])
+        exact = np.abs(numbers) < 2**53
+        if len(np.unique(numbers[exact])) < len(set(y[exact])):
+            y[exact] = [f"{number:.15g}" for number in numbers[exact]]  # 1 and 1.0
         classes = sorted(set(y))
         if len({label.casefold() for label in classes}) < len(classes):
             self.notes.append("some classes differ in upper and lower case only")
@@ -495,11 +496,6 @@ class _Reader:
             tells = f"{self.column(place)} says the class again"
             drop = f"leave it out: DROP={self._given(place)} (KEEP={self._given(place)} to use it)"
             raise InputError(f"{self.path}: {tells}; {drop}")
-
-
-def printable(text: str) -> str:
-    """Return text that is safe to show on a terminal."""
-    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _counts(cells):

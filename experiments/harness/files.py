@@ -51,7 +51,7 @@ def locked(folder: Path) -> Iterator[None]:
     lock = FileLock(os.path.realpath(path), is_singleton=True)
     try:
         lock.acquire()
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:  # the latter without locks
         raise cannot_write(folder, error) from error
     try:
         if lock.lock_counter == 1 and _is_being_written(folder):
@@ -105,20 +105,27 @@ def check_own(folder: Path, names: Iterable[str]) -> None:
 
 def _is_own(path):
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
         if path.suffix not in (".csv", ".json"):
             return any(mark.encode() in content for mark in MARKS.get(path.suffix, ()))
-        checksum = json.loads(path.with_suffix(".json").read_bytes())[CHECKSUM]
+        checksum = json.loads(read_bytes(path.with_suffix(".json")))[CHECKSUM]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False
     return path.suffix == ".json" or checksum == hashlib.sha256(content).hexdigest()
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file; raise OSError for a pipe or device, which could be waited for for ever."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "Not a regular file")
+    return path.read_bytes()
 
 
 def read_whole(path: Path) -> bytes:
     """Read a file, after a write to its folder is complete; raise `InputError` if that fails."""
     try:
         with locked(path.parent) if _is_being_written(path.parent) else contextlib.nullcontext():
-            return path.read_bytes()
+            return read_bytes(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
@@ -137,8 +144,8 @@ def check_folder(folder: Path, names: Iterable[str] = ()) -> None:
     inside = place.relative_to(REPOSITORY).parts if place.is_relative_to(REPOSITORY) else None
     if inside == () or (inside and inside[0] in SOURCES):
         raise InputError(f"results would be mixed up with the project's own files in {place}")
-    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
+        missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
@@ -157,9 +164,10 @@ def remove_created() -> None:
             folder.rmdir()
 
 
-def cannot_write(folder: Path, error: OSError) -> InputError:
+def cannot_write(folder: Path, error: Exception) -> InputError:
     """Return the error that says why nothing can be written into the folder."""
-    return InputError(f"cannot write results to {folder}: {error.strerror or error}")
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"cannot write results to {folder}: {reason}")
 
 
 def _is_being_written(folder):

@@ -14,7 +14,13 @@ import numpy as np
 import pandas as pd
 
 from experiments.harness.errors import InputError
-from experiments.harness.files import CHECKSUM, REPOSITORY, locked, write_together
+from experiments.harness.files import (
+    CHECKSUM,
+    REPOSITORY,
+    locked,
+    read_bytes,
+    write_together,
+)
 from experiments.harness.schema import ARMS, SHAPES, TABLES
 
 LARGEST_WHOLE = 2**53  # up to which every whole number is a float
@@ -41,7 +47,7 @@ def read_table(folder: Path, name: str, kind: str | None = None) -> pd.DataFrame
     kind = kind or name
     path, table = folder / f"{name}.csv", TABLES[kind]
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
         frame = pd.read_csv(io.BytesIO(content), low_memory=False)
         _check_columns(table, frame)
         metadata = read_metadata(folder, name, kind)
@@ -59,7 +65,7 @@ def read_metadata(folder: Path, name: str, kind: str | None = None) -> dict:
     """Read what produced a table; raise `InputError` if it is missing or broken."""
     path = folder / f"{name}.json"
     try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
+        metadata = json.loads(read_bytes(path))
         if not isinstance(metadata, dict) or CHECKSUM not in metadata:
             raise ValueError("it is not the metadata of a table")
         _check_metadata(kind or name, metadata)

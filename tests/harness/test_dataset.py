@@ -53,7 +53,7 @@ def test_sonar_is_uci_s_file_to_the_byte_and_read_exactly(sonar):
         GOOD.replace(",", "   "),
         GOOD.replace(".", ",").replace(",R", ";R").replace(",M", ";M").replace(",0,", ";0,"),
         GOOD.encode("utf-16"),
-        gzip.compress(GOOD.encode()),
+        gzip.compress(GOOD.encode(), mtime=0),
         "# made by X\n" + GOOD.replace("\n", "\n# a comment\n"),
         "sep=;\n" + GOOD.replace(",", ";"),
         "Survey 2024,,\n" + GOOD,

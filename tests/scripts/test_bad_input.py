@@ -1,6 +1,7 @@
 """User errors are reported on one line with exit status 2; no file is written or lost."""
 
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -74,7 +75,8 @@ def test_files_that_cannot_be_used(refused, command, option, says):
     refused(command, SONAR_IS, option, says=says)
 
 
-WRONG_TABLE = ["--model={here}/results/tuned.keras", "--data={here}/results/baseline.csv"]
+MODEL = ["--model={here}/results/tuned.keras"]
+WRONG_TABLE = [*MODEL, "--data={here}/results/baseline.csv"]
 # test_settings.py has all that can be wrong with a single option.
 OPTIONS = [
     ("baseline", ["--data={here}"], "Is a directory"),
@@ -101,6 +103,17 @@ OPTIONS = [
     ("baseline", ["--scheduler=nowhere", SONAR_IS], "like tcp://host:8786, got 'nowhere'"),
     ("baseline", ["--scheduler=tcp://:8786", SONAR_IS], "like tcp://host:8786, got 'tcp://:8786'"),
     ("baseline", ["--scheduler=nowhere://x", SONAR_IS], "like tcp://host:8786, got 'nowhere://x'"),
+    ("baseline", [SONAR_IS, "--epochs=2147483648"], "must be a whole number from 1 to"),
+    ("baseline", [SONAR_IS, "--results={here}/" + "x" * 300], "File name too long"),
+    ("figures", ["--results={here}/" + "x" * 300], "File name too long"),
+    ("verify", ["--results={here}/" + "x/" * 3000], "File name too long"),
+    ("predict", ["--model={here}/" + "x" * 300, SONAR_IS], "File name too long"),
+    ("tune", ["--space={here}/" + "x" * 300, SONAR_IS], "File name too long"),
+    ("tune", ["--space={here}", SONAR_IS], "Is a directory"),
+    ("hidden", ["--target=\x1b[31m", SONAR_IS], "\\x1b[31m"),
+    ("visible", ["--results=data/new", SONAR_IS], "mixed up with the project's own"),
+    ("tune", ["--results=experiments", SONAR_IS], "mixed up with the project's own"),
+    ("predict", ["--data={here}/results/tuned.csv", *MODEL], "has 17 columns"),
     ("compare", [SONAR_IS, "--repeats=3"], "baseline.csv has repeats 2, not 3"),
     ("compare", [SONAR_IS, "--repeats=1", "--results={here}/new"], "needs at least 2 repeats"),
 ]
@@ -109,6 +122,31 @@ OPTIONS = [
 @pytest.mark.parametrize(("command", "options", "says"), OPTIONS)
 def test_bad_options(refused, command, options, says):
     refused(command, *options, says=says)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name are POSIX'")
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("predict", "results/tuned.keras"),
+        ("tune", "results/space.toml"),
+        ("report", "results/README.md"),
+        ("report", "results/summary.csv"),
+        ("figures", "results/curves.json"),
+        ("figures", "results/context.csv"),
+        ("baseline", "results/baseline.csv"),
+        ("baseline", "results/visible.json"),
+        ("tune", "results/tuned.keras"),
+        ("tune", "results/report.html"),
+    ],
+)
+def test_pipes_are_not_waited_for(refused, tmp_path, command, name):
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    options = [SONAR_IS] if command in READERS else []
+    options += [f"--model={tmp_path / name}"] if command == "predict" else []
+    options += [f"--space={tmp_path / name}"] if name.endswith("toml") else []
+    refused(command, *options, says=Path(name).name)
 
 
 # test_network.py has the bounds of the settings.
@@ -120,12 +158,28 @@ SPACES = [
     ("mlp__model__hidden_dropout = {low = 0.5, high = 0.1}", "needs a list of values"),
     ("mlp__model__learning_rate = {low = 0, high = 1, log = true}", "needs a list of values"),
     ("mlp__model__max_norm = {low = 1, high = 2, log = 'false'}", "needs a list of values"),
+    ("mlp__model__learning_rate = {low = -inf, high = 1}", "needs a list of values"),
+    ("mlp__model__learning_rate = {low = 0, high = inf}", "needs a list of values"),
+    ("mlp__model__learning_rate = {low = nan, high = 1}", "needs a list of values"),
+    ("mlp__model__learning_rate = {low = -1e308, high = 1e308}", "needs a list of values"),
+    ("mlp__model__learning_rate = {low = true, high = 2}", "needs a list of values"),
+    ("mlp__model__learning_rate = {low = 1979-05-27, high = 2}", "needs a list of values"),
+    ("mlp__model__learning_rate = [nan]", "needs a list of values"),
+    ("mlp__model__learning_rate = [0.1, inf]", "needs a list of values"),
+    ("mlp__epochs = {low = 1, high = 100000000000000000000}", "needs a list of values"),
+    ("mlp__epochs = {low = 1.2, high = 1.8}", "mlp__epochs = 1."),
+    ("mlp__batch_size = {low = 8.1, high = 8.9}", "mlp__batch_size = 8."),
+    ("mlp__batch_size = {low = -9, high = -5}", "mlp__batch_size = -"),
+    ("mlp__model__momentum = {low = 2, high = 3}", "mlp__model__momentum = "),
+    ("mlp__model__hidden_units = {low = 2, high = 3}", "mlp__model__hidden_units = "),
+    ("mlp__model__max_norm = {low = -3, high = -2}", "mlp__model__max_norm = -"),
     ("mlp__model__droput = [0.2]", "mlp__model__droput = 0.2"),
     ("mlp__model__hidden_dropout = [1.5]", "mlp__model__hidden_dropout = 1.5"),
     ("mlp__model__hidden_units = [[60, -3]]", "mlp__model__hidden_units = (60, -3)"),
     ("mlp__model__hidden_units = [60]", "mlp__model__hidden_units = 60"),
     ("mlp__epochs = [0]", "mlp__epochs = 0"),
     ("mlp__epochs = [" + "9" * 5000 + "]", "space.toml: "),
+    ("\x1b[31m = [1]", "space.toml: "),
     ("mlp__batch_size = ['all']", "mlp__batch_size = 'all'"),
     ("mlp__batch_size = [1000000000000]", "mlp__batch_size = 1000000000000"),
     ("mlp__model__meta = [1]", "mlp__model__meta = 1"),
@@ -176,7 +230,7 @@ BROKEN = [
     ("hidden", "visible.json", b"{", "visible.json"),
     ("hidden", "visible.json", None, "visible.json: No such file"),
     ("hidden", "visible.json", with_changed(data={}), "its data cannot be {}"),
-    ("hidden", "curves.csv", without_last_row, "is not the table that curves.json describes"),
+    ("hidden", "curves.csv", without_last_row, "curves.csv was not written by this project"),
     ("baseline", "hidden.csv", lambda c: c.replace(b"0.", b"2.", 9), "hidden.csv"),
     ("baseline", "hidden.csv", b"experiment\nhidden\n", "remove it, and run its command again"),
     ("report", "README.md", b"mine", "README.md was not written by this project"),
