@@ -274,7 +274,8 @@ def _of_kind(cells, kind, may_diverge):
         return cells & False
     numbers = pd.to_numeric(cells, errors="coerce").astype(float)
     if kind == "loss":
-        return (numbers < np.inf) & (numbers >= 0) | may_diverge
+        lost = (numbers == np.inf) | cells.isna()
+        return numbers.between(0, np.inf, inclusive="left") | (lost & may_diverge)
     if kind == "whole":
         return numbers.between(0, LARGEST_WHOLE) & (numbers % 1 == 0)
     return numbers.between(0, 1) if kind == "share" else numbers.notna()
