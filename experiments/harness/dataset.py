@@ -2,6 +2,7 @@
 
 import functools
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -190,6 +191,7 @@ class _Reader:
         self.names = [name.strip() for name in table.names or ()]
         if not self.headed:
             self._take_header(known)
+        self.names = [unicodedata.normalize("NFC", name) for name in self.names]
         if repeated := [name for name, times in Counter(self.names).items() if times > 1]:
             raise InputError(f"{path}: two columns are named {_short(repeated[0])}; rename one")
         self.n_rows = len(self.columns[0])
@@ -262,6 +264,7 @@ class _Reader:
 
     def place(self, name):
         """Return the position of a column given by name or number."""
+        name = unicodedata.normalize("NFC", name)
         if name in self.names:
             return self.names.index(name)
         if name.isdecimal() and len(name) < 9 and 1 <= int(name) <= len(self.names):

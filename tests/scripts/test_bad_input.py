@@ -1,5 +1,6 @@
 """User errors are reported on one line with exit status 2; no file is written or lost."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -297,6 +298,48 @@ def test_broken_networks(refused, made, tmp_path, number):
                 broken.writestr(name, labels if name == "labels.json" else content)
     (tmp_path / "rows.csv").write_text(",".join(["1"] * (1 if labels else 60)) + "\n")
     refused("predict", "--data={here}/rows.csv", "--model={here}/broken.keras", says=CORRUPT)
+
+
+def place_of_labels(content):
+    """Return where the last member of an archive, the labels, stands in its directory."""
+    return content.rindex(b"PK\x01\x02")
+
+
+CRAFTED = {  # a field of the directory, and what is put there
+    "encrypted": (8, b"\x01\x00"),
+    "by an unknown compression": (10, b"\x63\x00"),
+    "not what its checksum says": (16, b"\x00\x00\x00\x00"),
+    "too large": (24, b"\x00\x00\x00\x7f"),
+    "elsewhere": (42, b"\x00\x00\x00\x7f"),
+}
+
+
+@pytest.mark.parametrize("field", CRAFTED.values(), ids=CRAFTED)
+def test_crafted_archives(refused, tmp_path, field):
+    """Whatever is wrong is found before TensorFlow is imported."""
+    path = tmp_path / "results" / "tuned.keras"
+    content = path.read_bytes()
+    start = place_of_labels(content) + field[0]
+    path.write_bytes(content[:start] + field[1] + content[start + len(field[1]) :])
+    refused("predict", SONAR_IS, f"--model={path}", says=CORRUPT)
+
+
+@pytest.mark.parametrize("label", ["\\ud800", "\\u001b[31m", "a\\nb"])
+def test_labels_that_cannot_be_shown(made, tmp_path, capsys, label):
+    """Half a character is refused; control characters are in the table, not on the terminal."""
+    model = tmp_path / "model.keras"
+    with zipfile.ZipFile(made / "tuned.keras") as whole, zipfile.ZipFile(model, "w") as other:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if name == "labels.json":
+                content = content.replace(b'"R"', f'"{label}"'.encode())
+            other.writestr(name, content)
+    with contextlib.suppress(SystemExit):
+        SCRIPTS["predict"].main([SONAR_IS, f"--model={model}", f"--results={tmp_path / 'new'}"])
+    out, err = capsys.readouterr()
+    assert (CORRUPT in err) == ("ud800" in label) == (not out)
+    assert "\x1b" not in out + err
+    assert out.count("\n") in (0, 2)
 
 
 @pytest.mark.parametrize(
