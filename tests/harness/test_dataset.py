@@ -321,6 +321,14 @@ def test_labels_are_compared_as_people_read_them(tmp_path):
     rows = "1,Zu\u0308rich\n2,Z\u00fcrich\n3,Bern\n4,Bern \n"
     assert read(tmp_path, rows * 2).classes == ("Bern", "Z\u00fcrich")
     assert read(tmp_path, "5,1\n6,1.0\n7,2\n8,2.0\n").classes == ("1", "2")
+    assert read(tmp_path, "5,1\n6,1.0\n7,x\n8,x\n" * 2).classes == ("1", "x")
+    assert read(tmp_path, "5,-\n6,none\n7,-\n8,none\n" * 2).classes == ("-", "none")
+    large = "5,9007199254740992\n6,9007199254740993\n"
+    assert len(read(tmp_path, large + large).classes) == 2
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    text = f"a,{decomposed} kind\n5,{composed}\n6,{decomposed}\n7,x\n8,x\n"
+    for name in (composed, decomposed):
+        assert read(tmp_path, text, target=f"{name} kind").classes == (composed, "x")
 
 
 def test_other_formats(tmp_path):
