@@ -41,8 +41,9 @@ from scipy.stats import spearmanr
 from experiments.harness import cli, store
 from experiments.harness.dataset import read_dataset
 from experiments.harness.errors import InputError
-from experiments.harness.files import REPOSITORY, check_folder
+from experiments.harness.files import REPOSITORY
 from experiments.harness.provenance import machine, provenance
+from experiments.harness.replacing import check_results
 from experiments.harness.timing import Way, median_row, sgemm_gflops, time_once, time_ways
 
 CORES = os.cpu_count()
@@ -77,7 +78,7 @@ WIDTHS = (60, 60, 30, 1)
 def benchmark(options):
     """Time every way of training and of searching, and write the tables."""
     data = read_dataset(options.data, folds=10)
-    check_folder(options.results)
+    check_results("benchmark", options)
     if options.before and not (options.before / "experiments").is_dir():
         raise InputError(f"{options.before} is no checkout of this project")
     if options.part in ("search", "all"):

@@ -11,15 +11,20 @@ from experiments.reporting import gallery, plots
 
 def draw_figures(options):
     """Draw every figure whose tables exist, and print the paths."""
-    results = options.results
+    results, contents = options.results, {}
     with files.locked(results):
         store.check_comparison_current(results)
-        drawn = gallery.draw(results)
-        for name, figure in drawn.items():
-            png, _ = plots.save(figure, results / "figures", name)
-            print(f"  written:   {png} and .svg")
-    if not drawn:
-        print(f"nothing to draw in {results}; run `make compare` first")
+        with store.combining(results):
+            drawn = gallery.draw(results)
+            for name, figure in drawn.items():
+                contents |= plots.to_files(figure, name)
+        if not drawn:
+            print(f"nothing to draw in {results}; run `make compare` first")
+            return
+        files.check_folder(results / "figures")
+        files.write_together(results / "figures", contents)
+    for name in drawn:
+        print(f"  written:   {results / 'figures' / name}.png and .svg")
 
 
 main = cli.script("figures", __doc__, draw_figures)

@@ -17,11 +17,14 @@ import pandas as pd
 
 from experiments import foldstack
 from experiments.harness import cli, store
-from experiments.harness.dataset import describe_numbers, printable, read_rows
-from experiments.harness.errors import InputError
-from experiments.harness.files import check_folder, read_whole
+from experiments.harness.dataset import describe_numbers, read_rows
+from experiments.harness.errors import InputError, printable
+from experiments.harness.files import read_whole
 from experiments.harness.provenance import provenance
+from experiments.harness.replacing import check_results
 from experiments.harness.tensorflow import start_tensorflow
+
+ROUNDING = 1e-5  # of a probability
 
 
 def predict(options):
@@ -30,12 +33,15 @@ def predict(options):
     with model_errors(options.model):
         labels = foldstack.read_labels(content)
     rows = read_rows(options.data, labels["features"], labels.get("categories"))
-    check_folder(options.results)
+    check_results("predict", options)
     start_tensorflow()
     with model_errors(options.model):
         network = foldstack.load_network(content)
         columns, summary = predictions(network, labels, rows.X)
     table = pd.DataFrame({"line": rows.lines} | columns)
+    probability = table.filter(regex="^probability of ")
+    if (probability - 0.5).abs().gt(0.5 + ROUNDING).any(axis=None):
+        raise InputError(f"{options.model}: what the network returns are no probabilities")
     finite = np.isfinite(table.select_dtypes("number").to_numpy()).all(axis=1)
     if not finite.all():
         line = rows.lines[int(finite.argmin())]
@@ -73,10 +79,10 @@ def predictions(network, labels, X):
 
 @contextlib.contextmanager
 def model_errors(path):
-    """Turn the library's errors about a file into one line."""
+    """Turn whatever a file that is no such network leads to into one line."""
     try:
         yield
-    except ValueError as error:
+    except Exception as error:  # Keras and TensorFlow raise errors of any type
         raise InputError(f"{path} is not a model saved by `make tune`, or is corrupt") from error
 
 

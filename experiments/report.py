@@ -17,14 +17,13 @@ from experiments.reporting import findings, pages
 def write_report(options):
     """Write the claims and the pages, and print their paths."""
     results = options.results
+    page = results / "README.md"
     with files.locked(results):
-        findings.check_tables(results)
-        page = results / "README.md"
-        if page.exists() and pages.GENERATED not in page.read_text("utf-8", errors="replace"):
-            raise InputError(f"{page} is not a generated page; move it, or set another --results")
-        contents = {page.name: pages.results_page(results).encode()}
-        readme = _render_readme(results)
-        claims, metadata = findings.judge(results)
+        with store.combining(results):
+            findings.check_tables(results)
+            contents = {page.name: pages.results_page(results).encode()}
+            readme = _render_readme(results)
+            claims, metadata = findings.judge(results)
         if claims is None:
             files.write_together(results, contents)
         else:

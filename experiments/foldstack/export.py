@@ -195,8 +195,14 @@ def load_network(content: bytes) -> keras.Model:
             path = Path(folder) / "network.keras"
             path.write_bytes(content)
             network = keras.saving.load_model(path, compile=False, safe_mode=True)
-        n_features = sum(each.shape[-1] for each in network.inputs)
-        n_outputs, n_classes = network.output_shape[-1], len(labels.get("classes", [""]))
+        n_features, n_classes = 0, len(labels.get("classes", [""]))
+        for samples in network.inputs:
+            text = samples.name == "categories" and "categories" in labels
+            if (samples.dtype == "string") != text:
+                raise ValueError(f"an input of {samples.dtype}")
+            _, n_columns = samples.shape
+            n_features += n_columns
+        _, n_outputs = network.output_shape
         possible = (n_classes,) if n_classes != 2 else (1, 2)
         if n_features != len(labels["features"]) or n_outputs not in possible:
             raise ValueError(f"labels of other features or classes than those of {network.inputs}")

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import errno
 import io
 import os
 import signal
@@ -10,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from experiments.harness import files, settings
-from experiments.harness.errors import InputError
+from experiments.harness.errors import InputError, printable
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,10 +49,25 @@ def script(command: str, description: str, action: Callable, interrupted=None) -
     """Return the `main` of a script: parse the arguments, then run `action` with the options."""
 
     def main(argv=None):
+        open_closed_streams()
         options = parse(command, description, argv)
         run_command(command, lambda: action(options), interrupted)
 
     return main
+
+
+def open_closed_streams() -> None:
+    """Open standard streams that are closed, as by ``>&-``, to nowhere.
+
+    Otherwise the next files that are opened would take their numbers, and be printed into.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def run_command(command: str, action: Callable[[], None], interrupted: str | None = None) -> None:
@@ -85,9 +99,15 @@ def run_command(command: str, action: Callable[[], None], interrupted: str | Non
                     print(end="", flush=True)
                 os._exit(130)
             sys.exit(130)
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            error = InputError(error.strerror)
+        if isinstance(error, OSError) and error.errno:  # the system's, such as a full disk
+            where = f": {error.filename}" if error.filename else ""
+            error = InputError(f"{error.strerror}{where}")
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            error = InputError(
+                "the memory does not suffice; each job trains a stack of networks: set fewer jobs, "
+                "or fewer repeats and folds"
+            )
         if not isinstance(error, InputError):
             raise
-        print(f"{command}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{command}: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(2)

@@ -3,6 +3,7 @@
 import functools
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from experiments.harness import columns
-from experiments.harness.errors import InputError
+from experiments.harness.errors import InputError, printable
 from experiments.harness.table import read_table
 
 CLASS_NAMES = {"class", "target", "label", "y"}  # of the class column, if one is called so
@@ -216,6 +217,7 @@ class _Reader:
         self.names = [name.strip() for name in table.names or ()]
         if not self.headed:
             self._take_header(known)
+        self.names = [unicodedata.normalize("NFC", name) for name in self.names]
         if repeated := [name for name, times in Counter(self.names).items() if times > 1]:
             raise InputError(f"{path}: two columns are named {_short(repeated[0])}; rename one")
         self.n_rows = len(self.columns[0])
@@ -288,6 +290,7 @@ class _Reader:
 
     def place(self, name):
         """Return the position of a column given by name or number."""
+        name = unicodedata.normalize("NFC", name)
         if name in self.names:
             return self.names.index(name)
         if name.isdecimal() and len(name) < 9 and 1 <= int(name) <= len(self.names):
@@ -394,9 +397,10 @@ class _Reader:
     def labels(self, place):
         """Return the class of each row, and the classes."""
         y = columns.to_text(self.columns[place])
-        numbers, wrong = columns.to_numbers(self.columns[place])
-        if not wrong.any() and len(np.unique(numbers)) < len(set(y)):
-            y = np.array([f"{number:.15g}" for number in numbers], object)  # 1 and 1.0
+        numbers, _ = columns.to_numbers(self.columns[place])
+        exact = np.abs(numbers) < 2**53
+        if len(np.unique(numbers[exact])) < len(set(y[exact])):
+            y[exact] = [f"{number:.15g}" for number in numbers[exact]]  # 1 and 1.0
         classes = sorted(set(y))
         if len({label.casefold() for label in classes}) < len(classes):
             self.notes.append("some classes differ in upper and lower case only")
@@ -569,11 +573,6 @@ def describe_numbers(numbers: np.ndarray) -> str:
         for each in (low, high, mean)
     )
     return f"{low} to {high}, mean {mean}"
-
-
-def printable(text: str) -> str:
-    """Return text that is safe to show on a terminal."""
-    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _counts(cells):

@@ -20,10 +20,10 @@ from experiments.harness import cli, store
 from experiments.harness.cluster import dask_cluster
 from experiments.harness.dataset import read_dataset
 from experiments.harness.errors import InputError
-from experiments.harness.files import check_folder
 from experiments.harness.growing import grow, unfinished
 from experiments.harness.progress import progress_bar
 from experiments.harness.provenance import provenance
+from experiments.harness.replacing import check_results
 from experiments.harness.settings import READING, recorded
 from experiments.harness.tensorflow import start_tensorflow, worker_processes
 
@@ -40,7 +40,7 @@ class Run:
         reading = {name: value for name, value in vars(options).items() if name in READING}
         # Without a number of folds the plan decides; a class of two rows cannot be split twice.
         self.data = read_dataset(options.data, folds=options.folds or 3, **reading)
-        check_folder(self.results)
+        check_results(command, options)
 
     def lap(self, phase: str) -> None:
         """Record the wall time since the last lap."""
@@ -218,10 +218,9 @@ def cross_validate_arm(this: Run, settings: Mapping[str, object]) -> None:
 
 def _earlier_curves(this):
     """Read the whole learning curves of an earlier run; None if there are none."""
-    path, columns = this.results / f"{this.command}-curves.csv", [*CURVE_KEYS, "epoch"]
-    with contextlib.suppress(OSError, ValueError):
-        curves = pd.read_csv(path)
-        if set(columns) <= set(curves) and curves["epoch"].max() == this.options.epochs:
+    with contextlib.suppress(InputError):
+        curves = store.read_table(this.results, f"{this.command}-curves", "network-curves")
+        if curves["epoch"].max() == this.options.epochs:
             whole = curves.groupby(["repeat", "fold"])["epoch"].transform("nunique")
             return curves[whole == this.options.epochs]
     return None

@@ -7,7 +7,9 @@ from pathlib import Path
 from scipy import stats
 
 from experiments.harness.errors import InputError
+from experiments.harness.files import read_whole
 
+LARGEST = 2**53  # of a number: up to it, every whole one is a float
 MODEL = "mlp__model__"
 RATES = (f"{MODEL}visible_dropout", f"{MODEL}hidden_dropout")
 SPACE = {
@@ -28,9 +30,7 @@ def read_space(path: Path) -> dict:
     bounds that are whole numbers, and not on a logarithmic scale, only whole numbers are drawn.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+        content = tomllib.loads(read_whole(path).decode())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: {error}") from error
     if not content:
@@ -82,18 +82,21 @@ def short_names(candidate: dict) -> dict:
 
 
 def _values(path, name, values):
-    if isinstance(values, list) and values:
+    if isinstance(values, list) and values and all(map(_is_finite, values)):
         none = 0.0 if name.endswith("dropout") else None
         values = [tuple(value) if isinstance(value, list) else value for value in values]
         return [none if value == "none" else value for value in values]
     bounds = isinstance(values, dict) and isinstance(values.get("log", False), bool)
     if bounds and {"low", "high"} <= set(values) <= {"low", "high", "log"}:
         low, high, log = values["low"], values["high"], values.get("log")
-        try:
-            if low < high and isinstance(low, int) and isinstance(high, int) and not log:
+        numbers = all(type(end) in (int, float) and _is_finite(end) for end in (low, high))
+        if numbers and low < high and (low > 0 or not log):
+            if isinstance(low, int) and isinstance(high, int) and not log:
                 return stats.randint(low, high + 1)
-            if low < high and (low > 0 or not log):
-                return stats.loguniform(low, high) if log else stats.uniform(low, high - low)
-        except (TypeError, OverflowError):
-            pass
+            return stats.loguniform(low, high) if log else stats.uniform(low, high - low)
     raise InputError(f"{path}: {name} needs a list of values, or {{low = …, high = …}}")
+
+
+def _is_finite(value):
+    """Return whether a value is no number, or one that is not too large to compute with."""
+    return not isinstance(value, int | float) or abs(value) <= LARGEST

@@ -3,22 +3,28 @@
 The metadata holds the table's SHA-256, so truncated, edited or mismatched tables are rejected.
 """
 
+import contextlib
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from experiments.harness.errors import InputError
-from experiments.harness.files import REPOSITORY, locked, write_together
-from experiments.harness.schema import ARMS, KINDS, TABLES
+from experiments.harness.files import (
+    CHECKSUM,
+    REPOSITORY,
+    locked,
+    read_bytes,
+    write_together,
+)
+from experiments.harness.schema import ARMS, SHAPES, TABLES
 
-CHECKSUM = "table_sha256"
-LARGEST = np.finfo(np.float64).max
-REMEDY = "run its command again, or remove it"
+LARGEST_WHOLE = 2**53  # up to which every whole number is a float
+REMEDY = "remove it, and run its command again"
 SONAR_SHA256 = "e90434cdbf00fcf93ffa911fe447ae25606979658e60f1d32e155c3b5240234d"
 SCORES = {  # columns of a per-fold table: keys of `foldstack.cross_validate`
     "accuracy": "test_score",
@@ -41,17 +47,16 @@ def read_table(folder: Path, name: str, kind: str | None = None) -> pd.DataFrame
     kind = kind or name
     path, table = folder / f"{name}.csv", TABLES[kind]
     try:
-        content = path.read_bytes()
-        frame = pd.read_csv(io.BytesIO(content))
-        for column in table.columns:
-            if column not in frame and column not in table.optional:
-                raise ValueError(f"it has no column {column!r}")
-        if frame.empty:
-            raise ValueError("it has no rows")
-        _check_scores(kind, frame)
+        content = read_bytes(path)
+        frame = pd.read_csv(io.BytesIO(content), low_memory=False)
+        _check_columns(table, frame)
+        metadata = read_metadata(folder, name, kind)
+        for column, key in table.numbers.items():
+            if frame[column].max() >= len(metadata[key]):
+                raise ValueError(f"{name}.json has fewer {key} than its {column} says")
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {_reason(error)}; {REMEDY}") from error
-    if read_metadata(folder, name, kind)[CHECKSUM] != _sha256(content):
+    if metadata[CHECKSUM] != _sha256(content):
         raise InputError(f"{path} is not the table that {name}.json describes; {REMEDY}")
     return frame
 
@@ -60,13 +65,30 @@ def read_metadata(folder: Path, name: str, kind: str | None = None) -> dict:
     """Read what produced a table; raise `InputError` if it is missing or broken."""
     path = folder / f"{name}.json"
     try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
+        metadata = json.loads(read_bytes(path))
         if not isinstance(metadata, dict) or CHECKSUM not in metadata:
             raise ValueError("it is not the metadata of a table")
         _check_metadata(kind or name, metadata)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read {path}: {_reason(error)}; {REMEDY}") from error
     return metadata
+
+
+@contextlib.contextmanager
+def combining(folder: Path) -> Iterator[None]:
+    """Report tables on one line that are sound one by one, but do not fit together.
+
+    Somebody has edited or exchanged one of them: it lacks the row of an arm, for example.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {_reason(error)}"[:100]
+        raise InputError(
+            f"the tables in {folder} do not fit together ({reason}); run their commands again"
+        ) from error
 
 
 def read_arms(folder: Path, leave_out: str = "") -> dict[str, pd.DataFrame]:
@@ -190,41 +212,83 @@ def json_round_trip(metadata: dict) -> dict:
 
 def _check_metadata(name, metadata):
     """Raise ValueError if the metadata lack what the schema asks for, or have it wrong."""
-    for key in TABLES[name].metadata:
+    table = TABLES[name]
+    for key in table.metadata:
         if key not in metadata:
             raise ValueError(f"it does not have the key {key!r}")
-    for kind, keys in KINDS.items():
-        for key in metadata.keys() & set(keys):
-            if not isinstance(metadata[key], kind):
-                raise ValueError(f"its {key} cannot be {metadata[key]!r}"[:100])
-    needed = {"file", "rows", "sha256"} if "splits_sha256" in TABLES[name].metadata else {"sha256"}
-    if "data" in metadata and not needed <= metadata["data"].keys():
-        raise ValueError("it does not identify its dataset")
+    for key in metadata.keys() & SHAPES.keys():
+        if not _has_shape(metadata[key], SHAPES[key]):
+            raise ValueError(f"its {key} cannot be {metadata[key]!r}"[:100])
+    if "splits_sha256" in table.metadata and "rows" not in metadata["data"]:
+        raise ValueError("it does not say how many rows its dataset has")
+    for key in table.numbers.values():
+        if not _has_shape(metadata[key], [dict]):
+            raise ValueError(f"its {key} cannot be {metadata[key]!r}"[:100])
+    if "best" in table.metadata and metadata["best"] >= len(metadata["candidates"]):
+        raise ValueError(f"its best is none of {len(metadata['candidates'])} candidates")
 
 
-def _check_scores(kind, frame):
-    """Raise ValueError for accuracies outside [0, 1] and losses that are not finite.
+def _has_shape(value, shape):
+    """Return whether a JSON value is of a type or has a shape, as `SHAPES` explains it."""
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(_has_shape(item, shape[0]) for item in value)
+    if not isinstance(shape, dict):
+        whole = not isinstance(value, int) or 0 <= value < LARGEST_WHOLE
+        return isinstance(value, shape) and whole and isinstance(value, bool) == (shape is bool)
+    if not isinstance(value, dict):
+        return False
+    if "*" in shape:
+        return all(_has_shape(item, shape["*"]) for item in value.values())
+    named = {key.rstrip("?"): item for key, item in shape.items()}
+    required = {key for key in shape if not key.endswith("?")}
+    fits = all(_has_shape(value[key], named[key]) for key in value.keys() & named)
+    return required <= value.keys() and fits
 
-    The balanced accuracy of a network that has diverged is missing.
-    """
-    limits = {"accuracy": 1} if TABLES[kind].may_diverge else {"accuracy": 1, "log_loss": LARGEST}
-    for ending, limit in limits.items():
-        for column in frame.filter(regex=f"{ending}$"):
-            wrong = ~pd.to_numeric(frame[column], errors="coerce").between(0, limit)
-            if column.endswith("balanced_accuracy"):
+
+def _check_columns(table, frame):
+    """Raise ValueError if a column is missing, or holds what is not of its kind."""
+    for column, kind in table.kinds.items():
+        if column in frame:
+            wrong = ~_of_kind(frame[column], kind, table.may_diverge)
+            if column in table.optional:
                 wrong &= frame[column].notna()
             if wrong.any():
-                row = int(wrong.argmax())
-                raise ValueError(f"row {row + 1} has {column} {frame[column].iloc[row]}")
+                row = int(wrong.to_numpy().argmax())
+                raise ValueError(f"row {row + 1} has {column} {frame[column].iloc[row]}"[:100])
+        elif column not in table.optional:
+            raise ValueError(f"it has no column {column!r}")
+    if frame.empty:
+        raise ValueError("it has no rows")
+    keys = [key for key in table.keys if key in frame]
+    if frame.duplicated(keys).any():
+        raise ValueError(f"two rows have the same {', '.join(keys)}")
+
+
+def _of_kind(cells, kind, may_diverge):
+    """Return a mask of the cells that are of a kind, see `schema.Table`."""
+    if isinstance(kind, tuple):
+        return cells.isin(kind)
+    if kind == "text":
+        return cells.map(lambda cell: isinstance(cell, str | tuple)).astype(bool)
+    if pd.api.types.is_bool_dtype(cells):
+        return cells & False
+    numbers = pd.to_numeric(cells, errors="coerce").astype(float)
+    if kind == "loss":
+        lost = (numbers == np.inf) | cells.isna()
+        return numbers.between(0, np.inf, inclusive="left") | (lost & may_diverge)
+    if kind == "whole":
+        return numbers.between(0, LARGEST_WHOLE) & (numbers % 1 == 0)
+    return numbers.between(0, 1) if kind == "share" else numbers.notna()
 
 
 def _curve_files(folder, arm, curves, arms):
     """Update an arm's learning curves, and the summary of those of `arms`."""
     kept = set(arms) - {arm}
     tables = [table[table["experiment"].isin(kept)] for table in _read_curves(folder)]
-    files = dict.fromkeys((f"{arm}-curves.csv", "curves.csv", "curves.json"))  # None: removed
+    names = (f"{arm}-curves", "curves")
+    files = dict.fromkeys(f"{name}.{end}" for name in names for end in ("csv", "json"))  # removed
     if curves is not None:
-        files[f"{arm}-curves.csv"] = _csv("curves", curves)
+        files |= _with_metadata(names[0], curves, {"of": [arm]}, "network-curves")
         tables.append(_summarise_curves(curves))
     if tables := [table for table in tables if len(table)]:
         summary = pd.concat(tables).sort_values(["experiment", "epoch"])
@@ -245,7 +309,7 @@ def _with_metadata(name, frame, metadata, kind=None):
 
 def _csv(name, frame):
     try:
-        _check_scores(name, frame)
+        _check_columns(TABLES[name], frame)
     except ValueError as error:
         raise InputError(f"nothing was written: {name}.csv would be wrong, {error}") from error
     return frame.to_csv(index=False, lineterminator="\n")

@@ -7,6 +7,8 @@ import logging
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 
 from joblib import Parallel, delayed, parallel_config
@@ -50,7 +52,15 @@ def worker_processes(n_jobs: int) -> Iterator[None]:
 
 def _start_worker():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # for a worker that replaces another
+    threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
     start_tensorflow()
+
+
+def _end_with_parent(parent):
+    """End this process once its parent is gone, which may have been killed."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 @contextlib.contextmanager

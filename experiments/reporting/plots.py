@@ -2,7 +2,6 @@
 
 import io
 import re
-from pathlib import Path
 
 import matplotlib as mpl
 
@@ -14,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.harness.files import check_folder, write_together
+from experiments.harness.files import WRITER
 from experiments.harness.measures import Measure
 
 # Dark and light of two hues that stay apart in grey and to the colour-blind (Okabe and Ito).
@@ -33,21 +32,19 @@ STYLE = {
 }
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure as PNG and SVG and close it; equal figures give equal bytes."""
+def to_files(figure: Figure, name: str) -> dict[str, bytes | str]:
+    """Return a figure's PNG and SVG by the files' names; equal figures give equal bytes."""
     png = io.BytesIO()
     with plt.rc_context(STYLE):
-        figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
-    check_folder(folder)
-    write_together(folder, {f"{name}.png": png.getvalue(), f"{name}.svg": to_svg(figure)})
-    return [folder / f"{name}.png", folder / f"{name}.svg"]
+        figure.savefig(png, format="png", dpi=160, metadata={"Software": WRITER})
+    return {f"{name}.png": png.getvalue(), f"{name}.svg": to_svg(figure)}
 
 
 def to_svg(figure: Figure) -> str:
     """Return a figure as SVG and close it."""
     svg = io.StringIO()
     with plt.rc_context(STYLE):
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": WRITER})
     plt.close(figure)
     return svg.getvalue()
 

@@ -1,5 +1,11 @@
 """An exported network predicts what its pipeline predicts."""
 
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,6 +63,38 @@ def test_other_content_is_refused(content):
     for read in (foldstack.read_labels, foldstack.load_network):
         with pytest.raises(ValueError, match="not an exported network, or is corrupt"):
             read(content)
+
+
+def archive(inputs, outputs, labels):
+    """Return a network with labels, as the content of a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        keras.Model(inputs, outputs).save(path)
+        with zipfile.ZipFile(path, "a") as file:
+            file.writestr("labels.json", json.dumps(labels))
+        return path.read_bytes()
+
+
+def test_networks_of_another_shape_are_refused():
+    dense, three, four = keras.layers.Dense, keras.Input((3,)), keras.Input((4,))
+    deep, text = keras.Input((1, 3)), keras.Input((3,), dtype="string")
+    networks = {
+        "two outputs": (three, [dense(1)(three), dense(1)(three)]),
+        "named outputs": (three, {"a": dense(1)(three), "b": dense(1)(three)}),
+        "a number for all rows": (three, keras.ops.sum(three)),
+        "a number for each row": (three, keras.ops.sum(three, axis=1)),
+        "more axes": (three, keras.layers.Reshape((3, 1))(three)),
+        "inputs of more axes": (deep, dense(1)(keras.layers.Flatten()(deep))),
+        "inputs of strings": (text, keras.layers.StringLookup(output_mode="multi_hot")(text)),
+        "other features": (four, dense(1)(four)),
+        "other classes": (three, dense(4)(three)),
+    }
+    labels = {"classes": ["a", "b"], "features": ["x", "y", "z"]}
+    foldstack.load_network(archive(three, dense(1)(three), labels))
+    for network in networks.values():
+        content = archive(*network, labels)
+        with pytest.raises(ValueError, match="not an exported network, or is corrupt"):
+            foldstack.load_network(content)
 
 
 def test_an_exported_network_takes_raw_columns():

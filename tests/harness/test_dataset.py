@@ -53,7 +53,7 @@ def test_sonar_is_uci_s_file_to_the_byte_and_read_exactly(sonar):
         GOOD.replace(",", "   "),
         GOOD.replace(".", ",").replace(",R", ";R").replace(",M", ";M").replace(",0,", ";0,"),
         GOOD.encode("utf-16"),
-        gzip.compress(GOOD.encode()),
+        gzip.compress(GOOD.encode(), mtime=0),
         "# made by X\n" + GOOD.replace("\n", "\n# a comment\n"),
         "sep=;\n" + GOOD.replace(",", ";"),
         "Survey 2024,,\n" + GOOD,
@@ -361,6 +361,14 @@ def test_labels_are_compared_as_people_read_them(tmp_path):
     rows = "1,Zu\u0308rich\n2,Z\u00fcrich\n3,Bern\n4,Bern \n"
     assert read(tmp_path, rows * 2).classes == ("Bern", "Z\u00fcrich")
     assert read(tmp_path, "5,1\n6,1.0\n7,2\n8,2.0\n").classes == ("1", "2")
+    assert read(tmp_path, "5,1\n6,1.0\n7,x\n8,x\n" * 2).classes == ("1", "x")
+    assert read(tmp_path, "5,-\n6,none\n7,-\n8,none\n" * 2).classes == ("-", "none")
+    large = "5,9007199254740992\n6,9007199254740993\n"
+    assert len(read(tmp_path, large + large).classes) == 2
+    composed, decomposed = "\u00e9", "e\u0301"
+    text = f"a,{decomposed} kind\n" + f"5,{composed}\n6,{decomposed}\n7,x\n8,x\n" * 2
+    for name in (composed, decomposed):
+        assert read(tmp_path, text, target=f"{name} kind").classes == ("x", composed)
 
 
 def test_other_formats(tmp_path):

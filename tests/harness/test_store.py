@@ -43,13 +43,16 @@ def test_the_summary_has_a_row_for_each_arm_and_one_dataset(tmp_path):
     assert summary[["published_2016", "published_2017"]].isna().all(axis=None)
 
 
-OLD, NEW = (dict.fromkeys(("a.csv", "b.csv"), when) for when in (b"old", b"new"))
+OLD, NEW = (
+    dict.fromkeys(("a.md", "b.md"), f"{when}. {files.GENERATED}".encode())
+    for when in ("old", "new")
+)
 
 
 @pytest.mark.parametrize("cut", range(5))
 def test_files_are_written_all_or_none_whenever_the_process_is_killed(tmp_path, monkeypatch, cut):
     """As by a kill: no clean-up runs. The next process to take the lock completes or undoes it."""
-    old = OLD | {"gone.csv": b"old"}
+    old = OLD | {"gone.md": OLD["a.md"]}
     files.write_together(tmp_path, old)
 
     steps = iter(range(100))
@@ -67,7 +70,7 @@ def test_files_are_written_all_or_none_whenever_the_process_is_killed(tmp_path, 
     monkeypatch.setattr(files.os, "fsync", counting(files.os.fsync))
     monkeypatch.setattr(files.shutil, "rmtree", lambda *_, **__: None)
     with pytest.raises(SystemExit):
-        files.write_together(tmp_path, NEW | {"gone.csv": None})
+        files.write_together(tmp_path, NEW | {"gone.md": None})
     monkeypatch.undo()
     with files.locked(tmp_path):
         pass

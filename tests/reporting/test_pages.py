@@ -136,7 +136,7 @@ def test_the_report_replaces_only_its_own_page(results, capsys):
         assert page.read_text() == pages.results_page(results)
         assert list(store.read_table(results, "claims")) == list(TABLES["claims"].columns)
     page.write_text("mine")
-    with pytest.raises(InputError, match="is not a generated page"):
+    with pytest.raises(InputError, match="was not written by this project"):
         report.write_report(Namespace(results=results))
     assert page.read_text() == "mine"
 

@@ -1,6 +1,8 @@
 """User errors are reported on one line with exit status 2; no file is written or lost."""
 
+import contextlib
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -74,7 +76,8 @@ def test_files_that_cannot_be_used(refused, command, option, says):
     refused(command, SONAR_IS, option, says=says)
 
 
-WRONG_TABLE = ["--model={here}/results/tuned.keras", "--data={here}/results/baseline.csv"]
+MODEL = ["--model={here}/results/tuned.keras"]
+WRONG_TABLE = [*MODEL, "--data={here}/results/baseline.csv"]
 # test_settings.py has all that can be wrong with a single option.
 OPTIONS = [
     ("baseline", ["--data={here}"], "Is a directory"),
@@ -102,6 +105,17 @@ OPTIONS = [
     ("baseline", ["--scheduler=nowhere", SONAR_IS], "like tcp://host:8786, got 'nowhere'"),
     ("baseline", ["--scheduler=tcp://:8786", SONAR_IS], "like tcp://host:8786, got 'tcp://:8786'"),
     ("baseline", ["--scheduler=nowhere://x", SONAR_IS], "like tcp://host:8786, got 'nowhere://x'"),
+    ("baseline", [SONAR_IS, "--epochs=2147483648"], "must be a whole number from 1 to"),
+    ("baseline", [SONAR_IS, "--results={here}/" + "x" * 300], "File name too long"),
+    ("figures", ["--results={here}/" + "x" * 300], "File name too long"),
+    ("verify", ["--results={here}/" + "x/" * 3000], "File name too long"),
+    ("predict", ["--model={here}/" + "x" * 300, SONAR_IS], "File name too long"),
+    ("tune", ["--space={here}/" + "x" * 300, SONAR_IS], "File name too long"),
+    ("tune", ["--space={here}", SONAR_IS], "Is a directory"),
+    ("hidden", ["--target=\x1b[31m", SONAR_IS], "\\x1b[31m"),
+    ("visible", ["--results=data/new", SONAR_IS], "mixed up with the project's own"),
+    ("tune", ["--results=experiments", SONAR_IS], "mixed up with the project's own"),
+    ("predict", ["--data={here}/results/tuned.csv", *MODEL], "has 17 columns"),
     ("compare", [SONAR_IS, "--repeats=3"], "baseline.csv has repeats 2, not 3"),
     ("compare", [SONAR_IS, "--repeats=1", "--results={here}/new"], "needs at least 2 repeats"),
 ]
@@ -110,6 +124,31 @@ OPTIONS = [
 @pytest.mark.parametrize(("command", "options", "says"), OPTIONS)
 def test_bad_options(refused, command, options, says):
     refused(command, *options, says=says)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name are POSIX'")
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("predict", "results/tuned.keras"),
+        ("tune", "results/space.toml"),
+        ("report", "results/README.md"),
+        ("report", "results/summary.csv"),
+        ("figures", "results/curves.json"),
+        ("figures", "results/context.csv"),
+        ("baseline", "results/baseline.csv"),
+        ("baseline", "results/visible.json"),
+        ("tune", "results/tuned.keras"),
+        ("tune", "results/report.html"),
+    ],
+)
+def test_pipes_are_not_waited_for(refused, tmp_path, command, name):
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    options = [SONAR_IS] if command in READERS else []
+    options += [f"--model={tmp_path / name}"] if command == "predict" else []
+    options += [f"--space={tmp_path / name}"] if name.endswith("toml") else []
+    refused(command, *options, says=Path(name).name)
 
 
 # test_network.py has the bounds of the settings.
@@ -121,6 +160,21 @@ SPACES = [
     ("mlp__model__hidden_dropout = {low = 0.5, high = 0.1}", "needs a list of values"),
     ("mlp__model__learning_rate = {low = 0, high = 1, log = true}", "needs a list of values"),
     ("mlp__model__max_norm = {low = 1, high = 2, log = 'false'}", "needs a list of values"),
+    ("mlp__model__learning_rate = {low = -inf, high = 1}", "needs a list of values"),
+    ("mlp__model__learning_rate = {low = 0, high = inf}", "needs a list of values"),
+    ("mlp__model__learning_rate = {low = nan, high = 1}", "needs a list of values"),
+    ("mlp__model__learning_rate = {low = -1e308, high = 1e308}", "needs a list of values"),
+    ("mlp__model__learning_rate = {low = true, high = 2}", "needs a list of values"),
+    ("mlp__model__learning_rate = {low = 1979-05-27, high = 2}", "needs a list of values"),
+    ("mlp__model__learning_rate = [nan]", "needs a list of values"),
+    ("mlp__model__learning_rate = [0.1, inf]", "needs a list of values"),
+    ("mlp__epochs = {low = 1, high = 100000000000000000000}", "needs a list of values"),
+    ("mlp__epochs = {low = 1.2, high = 1.8}", "mlp__epochs = 1."),
+    ("mlp__batch_size = {low = 8.1, high = 8.9}", "mlp__batch_size = 8."),
+    ("mlp__batch_size = {low = -9, high = -5}", "mlp__batch_size = -"),
+    ("mlp__model__momentum = {low = 2, high = 3}", "mlp__model__momentum = "),
+    ("mlp__model__hidden_units = {low = 2, high = 3}", "mlp__model__hidden_units = "),
+    ("mlp__model__max_norm = {low = -3, high = -2}", "mlp__model__max_norm = -"),
     ("mlp__model__droput = [0.2]", "mlp__model__droput = 0.2"),
     ("mlp__model__droput = [0.2]", "mlp__model__max_norm, mlp__model__momentum, "),
     ("mlp__model__hidden_units = {low = 8, high = 60}", "mlp__model__hidden_units = "),
@@ -129,6 +183,7 @@ SPACES = [
     ("mlp__model__hidden_units = [60]", "mlp__model__hidden_units = 60"),
     ("mlp__epochs = [0]", "mlp__epochs = 0"),
     ("mlp__epochs = [" + "9" * 5000 + "]", "space.toml: "),
+    ("\x1b[31m = [1]", "space.toml: "),
     ("mlp__batch_size = ['all']", "mlp__batch_size = 'all'"),
     ("mlp__batch_size = [1000000000000]", "mlp__batch_size = 1000000000000"),
     ("mlp__model__meta = [1]", "mlp__model__meta = 1"),
@@ -178,11 +233,11 @@ BROKEN = [
     ("hidden", "visible.csv", without_last_row, "is not the table that visible.json describes"),
     ("hidden", "visible.json", b"{", "visible.json"),
     ("hidden", "visible.json", None, "visible.json: No such file"),
-    ("hidden", "visible.json", with_changed(data={}), "it does not identify its dataset"),
-    ("hidden", "curves.csv", without_last_row, "is not the table that curves.json describes"),
+    ("hidden", "visible.json", with_changed(data={}), "its data cannot be {}"),
+    ("hidden", "curves.csv", without_last_row, "curves.csv was not written by this project"),
     ("baseline", "hidden.csv", lambda c: c.replace(b"0.", b"2.", 9), "hidden.csv"),
-    ("baseline", "hidden.csv", b"experiment\nhidden\n", "run its command again, or remove it"),
-    ("report", "README.md", b"mine", "README.md is not a generated page"),
+    ("baseline", "hidden.csv", b"experiment\nhidden\n", "remove it, and run its command again"),
+    ("report", "README.md", b"mine", "README.md was not written by this project"),
     ("report", "baseline.csv", without_last_row, "was computed from another baseline.csv"),
     ("report", "comparison.json", cut, "comparison.json"),
     ("report", "summary.csv", without_last_row, "is not the table that summary.json describes"),
@@ -248,6 +303,48 @@ def test_broken_networks(refused, made, tmp_path, number):
                 broken.writestr(name, labels if name == "labels.json" else content)
     (tmp_path / "rows.csv").write_text(",".join(["1"] * (1 if labels else 60)) + "\n")
     refused("predict", "--data={here}/rows.csv", "--model={here}/broken.keras", says=CORRUPT)
+
+
+def place_of_labels(content):
+    """Return where the last member of an archive, the labels, stands in its directory."""
+    return content.rindex(b"PK\x01\x02")
+
+
+CRAFTED = {  # a field of the directory, and what is put there
+    "encrypted": (8, b"\x01\x00"),
+    "by an unknown compression": (10, b"\x63\x00"),
+    "not what its checksum says": (16, b"\x00\x00\x00\x00"),
+    "too large": (24, b"\x00\x00\x00\x7f"),
+    "elsewhere": (42, b"\x00\x00\x00\x7f"),
+}
+
+
+@pytest.mark.parametrize("field", CRAFTED.values(), ids=CRAFTED)
+def test_crafted_archives(refused, tmp_path, field):
+    """Whatever is wrong is found before TensorFlow is imported."""
+    path = tmp_path / "results" / "tuned.keras"
+    content = path.read_bytes()
+    start = place_of_labels(content) + field[0]
+    path.write_bytes(content[:start] + field[1] + content[start + len(field[1]) :])
+    refused("predict", SONAR_IS, f"--model={path}", says=CORRUPT)
+
+
+@pytest.mark.parametrize("label", ["\\ud800", "\\u001b[31m", "a\\nb"])
+def test_labels_that_cannot_be_shown(made, tmp_path, capsys, label):
+    """Half a character is refused; control characters are in the table, not on the terminal."""
+    model = tmp_path / "model.keras"
+    with zipfile.ZipFile(made / "tuned.keras") as whole, zipfile.ZipFile(model, "w") as other:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if name == "labels.json":
+                content = content.replace(b'"R"', f'"{label}"'.encode())
+            other.writestr(name, content)
+    with contextlib.suppress(SystemExit):
+        SCRIPTS["predict"].main([SONAR_IS, f"--model={model}", f"--results={tmp_path / 'new'}"])
+    out, err = capsys.readouterr()
+    assert (CORRUPT in err) == ("ud800" in label) == (not out)
+    assert "\x1b" not in out + err
+    assert out.count("\n") in (0, 2)
 
 
 @pytest.mark.parametrize(

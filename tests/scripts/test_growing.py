@@ -7,7 +7,7 @@ import pytest
 
 from experiments import tip_settings, tips
 from experiments.arms import CONTROL
-from experiments.harness import growing
+from experiments.harness import growing, store
 from experiments.harness.runner import Run
 from tests.commands import run
 from tests.conftest import contents
@@ -130,9 +130,11 @@ def test_missing_learning_curves_are_trained_anew(tmp_path, trained):
     assert trained == [8, 8, 4]
     run("control", tmp_path / "at once", repeats=3, folds=4, curves=True)
     assert contents(tmp_path / "grown", "*.csv") == contents(tmp_path / "at once", "*.csv")
-    curves = tmp_path / "grown" / "control-curves.csv"
-    table = pd.read_csv(curves)
-    table[table["repeat"] != 2].to_csv(curves, index=False)
+    name, kind = "control-curves", "network-curves"
+    curves = store.read_table(tmp_path / "grown", name, kind)
+    metadata = store.read_metadata(tmp_path / "grown", name, kind)
+    curves = curves[curves["repeat"] != 2]
+    store.write_part(tmp_path / "grown", name, kind, curves, metadata)
     trained.clear()
     run("control", tmp_path / "grown", repeats=3, folds=4, curves=True)
     assert trained == [4]

@@ -1,5 +1,6 @@
 """Killed at any moment, or run at once: every table is the old one or the new one, whole."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -93,7 +94,7 @@ WRITER = """
 import itertools, pathlib, sys, time
 from experiments.harness.files import write_together
 folder, *generations = map(pathlib.Path, sys.argv[1:])
-contents = [{path.name: path.read_bytes() for path in each.iterdir()} for each in generations]
+contents = [{path.name: path.read_bytes() for path in each.glob("[!.]*")} for each in generations]
 started = time.perf_counter()
 for each in (*contents, *contents):
     write_together(folder, each)
@@ -151,6 +152,30 @@ def test_interrupted_at_any_moment(generations, tmp_path, engine):
         else:
             assert (err, len(out.splitlines())) == ("", 3)
     assert sum(status == 130 for _, status, _ in outcomes) >= 3
+
+
+def test_workers_end_with_a_run_that_is_killed(tmp_path):
+    running = start("baseline", tmp_path, engine="scikit-learn", jobs=2, epochs=5000)
+
+    def others():
+        """Return how many other processes its group has."""
+        listed = subprocess.run(["ps", "-eo", "pgid="], capture_output=True, text=True).stdout
+        return listed.split().count(str(running.pid)) - (running.poll() is None)
+
+    try:
+        while others() < 4:  # two workers, and two of joblib's that clean up
+            assert running.poll() is None
+            time.sleep(0.2)
+        time.sleep(3)  # they import TensorFlow, or train
+        running.kill()
+        running.communicate(timeout=60)
+        deadline = time.monotonic() + 30
+        while others() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert others() == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
 
 
 def test_all_arms_and_the_same_one_at_once(tmp_path):

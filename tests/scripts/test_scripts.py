@@ -1,16 +1,21 @@
 """The scripts as a user runs them, at toy size."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from experiments import arms, foldstack
+from experiments.harness import cli, store
 from experiments.harness.schema import ARMS, TABLES
 from experiments.harness.timing import Way, time_ways
 from tests.commands import arguments, run, run_and_fail
-from tests.conftest import contents, run_python
+from tests.conftest import POSIX_ONLY, REPOSITORY, SONAR, contents, run_python
 
 ENGINES = ["stacked", "scikit-learn"]
 
@@ -87,6 +92,48 @@ def test_a_process_prints_the_result_and_nothing_else(tmp_path, engine):
     options = arguments("baseline", engine=engine, jobs=2, results=tmp_path)
     done = run_python("-m", "experiments.baseline", *options)
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 3)
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_not_matter(tmp_path, closed):
+    """The work is done; what would be printed goes nowhere, not into a file of the results."""
+    options = arguments("baseline", results=tmp_path)
+    call = ["sh", "-c", f'exec "$0" "$@" {closed}', sys.executable, "-m", "experiments.baseline"]
+    assert subprocess.run([*call, *options], cwd=REPOSITORY).returncode == 0
+    assert len(store.read_table(tmp_path, "baseline")) == 4
+    bad = subprocess.run([*call, "--data=nowhere.csv"], cwd=REPOSITORY, capture_output=True)
+    assert bad.returncode == 2
+    assert (b"nowhere.csv" in bad.stderr) == ("2>&-" not in closed)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (MemoryError(), "the memory does not suffice"),
+        (PermissionError(13, "Permission denied", "/x\x1b[31m"), r"Permission denied: /x\\x1b"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+    ],
+)
+def test_errors_of_the_system_take_one_line(capsys, error, says):
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit, match=r"^2$"):
+        cli.run_command("baseline", fail)
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert says.replace("\\\\", "\\") in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems demand UTF-8")
+def test_a_file_whose_name_is_not_utf_8(tmp_path, capsys):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/mine\xe9.csv"))
+    path.write_bytes(SONAR.read_bytes())
+    run("baseline", tmp_path / "results", data=path)
+    run("report", tmp_path / "results")
+    assert "mine" in (tmp_path / "results" / "README.md").read_text()
+    capsys.readouterr()
 
 
 @pytest.mark.parametrize(
