@@ -81,6 +81,8 @@ def benchmark(options):
     check_results("benchmark", options)
     if options.before and not (options.before / "experiments").is_dir():
         raise InputError(f"{options.before} is no checkout of this project")
+    if options.part == "tables":
+        raise InputError("`part` of the benchmark must be engines, search or all")
     if options.part in ("search", "all"):
         benchmark_search(options)
     if options.part in ("engines", "all"):

@@ -13,7 +13,8 @@ two standard errors; over four arms it will not, by chance, about once in six ru
 Then StackedSearchCV and scikit-learn's GridSearchCV search a small grid on the same folds: they
 should rank its settings alike, within the noise of seeds.
 
-Takes 10 to 30 minutes on 2 cores, nearly all of it the tutorial's way.
+Takes 10 to 30 minutes on 2 cores, nearly all of it the tutorial's way. PART=tables is another
+check, see `table_check.py`.
 """
 
 import sys
@@ -25,9 +26,11 @@ from sklearn.model_selection import GridSearchCV
 from experiments import foldstack
 from experiments.arms import ARMS
 from experiments.foldstack.comparison import holm, t_interval
+from experiments.harness import cli
 from experiments.harness.errors import InputError
-from experiments.harness.runner import script
+from experiments.harness.runner import experiment_action
 from experiments.harness.tensorflow import worker_processes
+from experiments.table_check import check_tables
 
 STACKED_SEEDS = 10
 GRID = {
@@ -114,7 +117,13 @@ def compare_means(label, accuracy):
     return row | {"difference": difference, "standard_error": error}
 
 
-main = script("validate", __doc__, validate, check=check_folds)
+def choose(options):
+    """Check tables if the options ask for that, else the engines."""
+    engines = experiment_action("validate", validate, check_folds)
+    (check_tables if options.part == "tables" else engines)(options)
+
+
+main = cli.script("validate", __doc__, choose)
 
 if __name__ == "__main__":
     main()

@@ -139,6 +139,12 @@ def script(
     command: str, description: str, experiment: Callable, *, check=None, interrupted=None
 ) -> Callable:
     """Return the `main` of a script: `check` before TensorFlow is imported, then `experiment`."""
+    action = experiment_action(command, experiment, check)
+    return cli.script(command, description, action, interrupted)
+
+
+def experiment_action(command: str, experiment: Callable, check=None) -> Callable:
+    """Return the function that runs an experiment with the options that it is called with."""
 
     def action(options):
         this = Run(command, options)
@@ -150,7 +156,7 @@ def script(
         this.lap("import")
         experiment(this)
 
-    return cli.script(command, description, action, interrupted)
+    return action
 
 
 def arm_script(name: str, description: str, settings: Mapping[str, object]) -> Callable:

@@ -114,6 +114,7 @@ REPEATABLE = (*ARMS, "remedies", "compare", "tips", "evaluation", "tune", "repor
 _FILE, _FOLDER = Type("FILE", "a path", Path), Type("FOLDER", "a path", Path)
 SCORES = ("accuracy", "balanced_accuracy", "roc_auc", "f1", "log_loss")
 SCORES_OF_NUMBERS = ("r2", "mean_absolute_error")
+PARTS = ("engines", "search", "tables", "all")
 _DATA = "table of features and what to predict; separator and header are detected"
 _TARGET = "name or number of the column to predict (default: the last)"
 _TASK = "what to predict, a class or (regression) a number"
@@ -147,7 +148,7 @@ _OPTIONS = (
     Option("space", _FILE, "TOML file of the search space (default: the built-in one)"),
     Option("model", _FILE, "model saved by make tune", Path("results/tuned.keras")),
     Option("before", _FOLDER, "another checkout of the project, to be timed in turn with this one"),
-    Option("part", _choice("engines", "search", "all"), "engines, search or all", "all"),
+    Option("part", _choice(*PARTS), f"{', '.join(PARTS[:-1])} or {PARTS[-1]}", "all"),
     Option("only", _names(*REPEATABLE), "commands to run again", list(REPEATABLE)),
 )
 OPTIONS = {option.name: option for option in _OPTIONS}
@@ -169,7 +170,7 @@ _COMMANDS = (
     Command("figures", ("results",)),
     Command("report", ("results",)),
     Command("all", (*_SPLITS, "scheduler", "verbose"), {"repeats": 30}),
-    Command("validate", (*_SPLITS, "part"), {"repeats": 5}, "engine_check"),
+    Command("validate", (*_SPLITS, "part", "minutes"), {"repeats": 5}, "engine_check"),
     Command("verify", ("jobs", "data", "results", "scheduler", "only")),
     Command("benchmark", ("epochs", "seed", "data", "results", "before", "part")),
 )

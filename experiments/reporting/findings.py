@@ -340,10 +340,11 @@ def _difference(folds, first, second, measure):
 
 def validation(folder: Path) -> dict:
     """Return the comparisons of the stacked engine with scikit-learn's loop and search."""
-    found = {"arms": _read_records(folder, "validation"), "search": None}
-    if store.exists(folder, "validation-search"):
-        found["search"] = _read_records(folder, "validation-search")
-    return found
+    parts = {"arms": "validation", "search": "validation-search", "tables": "validation-tables"}
+    return {
+        part: _read_records(folder, name) if store.exists(folder, name) else None
+        for part, name in parts.items()
+    }
 
 
 def speed(folder: Path) -> dict:
