@@ -282,7 +282,7 @@ LABELS = [
     '{"classes": [["a"], "b"], "features": ["x"]}',
     '{"classes": ["a", "b"], "features": ["x"]}',
     '{"number": null, "features": ["x"]}',
-    '{"number": "price", "features": ["x", "y"]}',
+    '{"number": "price", "features": ["x"]}',
     "[" * 100_000,
     None,  # the labels are whole, the weights are not
 ]
