@@ -53,6 +53,7 @@ def check_tables(options):
         rows.append(check_table(path, dict(known.get(path.name, {})), options))
         print(describe(rows[-1]), flush=True)
     frame = pd.DataFrame(rows)
+    check_folder(options.results)  # a refusal removes folders that are empty
     metadata = {"seed": options.seed, "minutes": options.minutes} | provenance()
     path = store.write_tables(options.results, {"validation-tables": frame}, metadata)
     print(f"  written:   {path}")

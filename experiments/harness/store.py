@@ -48,7 +48,7 @@ def read_table(folder: Path, name: str, kind: str | None = None) -> pd.DataFrame
     path, table = folder / f"{name}.csv", TABLES[kind]
     try:
         content = read_bytes(path)
-        frame = pd.read_csv(io.BytesIO(content), low_memory=False)
+        frame = _parse(kind, io.BytesIO(content))
         _check_columns(table, frame)
         metadata = read_metadata(folder, name, kind)
         for column, key in table.numbers.items():
@@ -202,12 +202,18 @@ def _summarise_curves(curves):
 
 def round_trip(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table as it will be read back; raise `InputError` for an impossible score."""
-    return pd.read_csv(io.StringIO(_csv(name, frame)))
+    return _parse(name, io.StringIO(_csv(name, frame)))
 
 
 def json_round_trip(metadata: dict) -> dict:
     """Return metadata as they will be read back: tuples become lists."""
     return json.loads(json.dumps(metadata))
+
+
+def _parse(kind, content):
+    """Parse a table; what is text stays text, also a class that is called 0."""
+    text = [column for column, of_kind in TABLES[kind].kinds.items() if of_kind == "text"]
+    return pd.read_csv(content, dtype=dict.fromkeys(text, str), low_memory=False)
 
 
 def _check_metadata(name, metadata):
