@@ -313,6 +313,32 @@ def test_dropout_masks_follow_the_seeds():
     assert not np.allclose(first, other)
 
 
+class OwnInitializer(keras.initializers.Initializer):
+    """What a user may write; it knows nothing of tensors."""
+
+    def __init__(self, seed=None):
+        self.seed = seed
+
+    def __call__(self, shape, dtype=None):
+        return np.random.default_rng(self.seed).normal(size=shape)
+
+    def get_config(self):
+        return {"seed": self.seed}
+
+
+def test_initial_weights_are_what_the_initializers_draw_from_the_seeds():
+    names = "glorot_uniform", "he_normal", "orthogonal", "truncated_normal", OwnInitializer()
+    dense = [L.Dense(5, kernel_initializer=name, bias_initializer="ones") for name in names]
+    stack, network = stack_of(compiled(*dense, out()), 3), compiled(*dense, out())
+    seeds = draws(3).initializer_seeds(len(stack.recipe.shapes))
+    for i, weights in enumerate(stack.initial_weights(draws(3))[: 2 * len(names)]):
+        initializer = network.layers[i // 2].kernel_initializer
+        for drawn, seed in zip(weights, seeds[:, i].tolist(), strict=True):
+            like = type(initializer).from_config(initializer.get_config() | {"seed": seed})
+            expected = np.ones(5) if i % 2 else np.asarray(like(drawn.shape))
+            assert np.array_equal(drawn, expected.astype(drawn.dtype))
+
+
 def test_initial_weights_are_drawn_at_the_shape_of_one_copy():
     stack = stack_of(build_network(META), 20, batch_size=16)
     weights = stack.initial_weights(draws(20))
