@@ -28,7 +28,7 @@ FRAME = """<!DOCTYPE html><body style="margin: 0">
 def report(published):
     tables = {name: store.read_table(published, name) for name in gallery.TUNING}
     metadata = store.read_metadata(published, "tuned")
-    figures = gallery.draw_tuning(tables)
+    figures = gallery.draw_tuning(tables, metadata)
     tuning = findings.tuning_in(tables, metadata) | findings.tuning_details(tables, metadata)
     page = tuning_page(tuning | {"read": ["sonar.csv: 208 rows; 60 numbers"]}, figures)
     return to_html(page, figures)
