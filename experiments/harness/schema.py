@@ -52,7 +52,8 @@ class Table:
     sources: tuple[str, ...] = ()  # tables that it is computed from; none: scores of networks
     metadata: tuple[str, ...] = ()  # keys that its metadata must hold
     # What each column holds: "number" (perhaps infinite), "whole", "share" (from 0 to 1), "loss"
-    # (finite, see `may_diverge`), "text", or the names that may stand there.
+    # (finite, see `may_diverge`), "text", "label" (text that may look like a number), or the
+    # names that may stand there.
     kinds: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
     numbers: dict[str, str] = field(default_factory=dict)  # columns that number items of a key
     # Of a table of scores, the columns that tell its settings apart, so that a re-run can be

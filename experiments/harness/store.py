@@ -211,9 +211,9 @@ def json_round_trip(metadata: dict) -> dict:
 
 
 def _parse(kind, content):
-    """Parse a table; what is text stays text, also a class that is called 0."""
-    text = [column for column, of_kind in TABLES[kind].kinds.items() if of_kind == "text"]
-    return pd.read_csv(content, dtype=dict.fromkeys(text, str), low_memory=False)
+    """Parse a table; labels stay text, also a class that is called 0."""
+    labels = [column for column, of_kind in TABLES[kind].kinds.items() if of_kind == "label"]
+    return pd.read_csv(content, dtype=dict.fromkeys(labels, str), low_memory=False)
 
 
 def _check_metadata(name, metadata):
@@ -274,7 +274,7 @@ def _of_kind(cells, kind, may_diverge):
     """Return a mask of the cells that are of a kind, see `schema.Table`."""
     if isinstance(kind, tuple):
         return cells.isin(kind)
-    if kind == "text":
+    if kind in ("text", "label"):
         return cells.map(lambda cell: isinstance(cell, str | tuple)).astype(bool)
     if pd.api.types.is_bool_dtype(cells):
         return cells & False
