@@ -13,11 +13,17 @@ two standard errors; over four arms it will not, by chance, about once in six ru
 Then StackedSearchCV and scikit-learn's GridSearchCV search a small grid on the same folds: they
 should rank its settings alike, within the noise of seeds.
 
-Takes 10 to 30 minutes on 2 cores, nearly all of it the tutorial's way. PART=tables is another
-check, see `table_check.py`.
+Takes 10 to 30 minutes on 2 cores, nearly all of it the tutorial's way.
+
+PART=tables DATA=FOLDER checks instead that tables as people have them go from tuning to
+predictions: every table of the folder, by the defaults of `make tune` and `make predict`, beside
+scikit-learn's MLPClassifier or MLPRegressor on the same folds after the same preparation. No
+network should be worse, within the noise of the folds on new data. `data/tables.toml` has the
+options and sources of public tables; others are read as they are.
 """
 
 import sys
+import tomllib
 
 import numpy as np
 import pandas as pd
@@ -26,12 +32,16 @@ from sklearn.model_selection import GridSearchCV
 from experiments import foldstack
 from experiments.arms import ARMS
 from experiments.foldstack.comparison import holm, t_interval
-from experiments.harness import cli
+from experiments.harness import cli, store
 from experiments.harness.errors import InputError
+from experiments.harness.files import REPOSITORY
+from experiments.harness.provenance import provenance
+from experiments.harness.real_tables import check_table, describe
+from experiments.harness.replacing import check_results
 from experiments.harness.runner import experiment_action
 from experiments.harness.tensorflow import worker_processes
-from experiments.table_check import check_tables
 
+NO_TABLES = (".md", ".toml", ".json")
 STACKED_SEEDS = 10
 GRID = {
     "mlp__model__hidden_dropout": [0.0, 0.2, 0.5, 0.8],
@@ -117,10 +127,29 @@ def compare_means(label, accuracy):
     return row | {"difference": difference, "standard_error": error}
 
 
+def validate_tables(options):
+    """Check every table of a folder, write and print a row for each."""
+    known = tomllib.loads((REPOSITORY / "data" / "tables.toml").read_text(encoding="utf-8"))
+    if not options.data.is_dir():
+        raise InputError(f"{options.data} is not a folder of tables")
+    check_results("validate", options)
+    rows = []
+    for path in sorted(options.data.iterdir()):
+        if path.suffix not in NO_TABLES:
+            rows.append(check_table(path, known.get(path.name, {}), options))
+            print(describe(rows[-1]), flush=True)
+    frame = pd.DataFrame(rows)
+    metadata = {"seed": options.seed, "minutes": options.minutes} | provenance()
+    path = store.write_tables(options.results, {"validation-tables": frame}, metadata)
+    print(f"  written:   {path}")
+    if "high" in frame and (frame["high"] < 0).any():
+        sys.exit("validate: a table is predicted worse than by scikit-learn's network")
+
+
 def choose(options):
     """Check tables if the options ask for that, else the engines."""
     engines = experiment_action("validate", validate, check_folds)
-    (check_tables if options.part == "tables" else engines)(options)
+    (validate_tables if options.part == "tables" else engines)(options)
 
 
 main = cli.script("validate", __doc__, choose)

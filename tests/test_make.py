@@ -95,13 +95,14 @@ def test_every_target_takes_its_options(make):
     scripts = [name for name, command in COMMANDS.items() if command.module]
     taken = {name for command in scripts for name in COMMANDS[command].options}
     values = {name: OPTIONS[name].default for name in taken} | {"curves": 1, "verbose": 0}
-    values |= {"seed": 12, "minutes": 5, "halvings": 1}
+    values |= {"seed": 12, "minutes": 5, "halvings": 1, "scoring": "f1,r2"}
     values |= {"inner_folds": 3, "candidates": 4, "batch_size": 8}
     values |= {"keep": "a,b c", "drop": "3", "drop_unlabelled": 1}
     values |= {"target": "t", "scheduler": "s", "space": "p", "only": "tune,tips", "before": "b"}
     done = make("-j2", *scripts, *(f"{OPTIONS[name].variable}={values[name]}" for name in values))
     values |= {"curves": True, "verbose": False, "only": ["tune", "tips"]}
     values |= {"keep": ["a", "b c"], "drop": ["3"], "drop_unlabelled": True}
+    values["scoring"] = ["f1", "r2"]
     values = json.loads(json.dumps(values, default=str))
     assert done.stderr == ""
     expected = {name: {key: values[key] for key in COMMANDS[name].options} for name in scripts}

@@ -9,6 +9,7 @@ from experiments.harness.files import check_folder
 from experiments.harness.provenance import is_committed
 from experiments.harness.schema import ARMS, TABLES
 
+GROWING = (*ARMS, "remedies", "tips")
 INPUTS = ("data", "space", "model")  # options that name a file
 
 
@@ -29,7 +30,8 @@ def check_results(command: str, options: Namespace) -> None:
         if any(path.exists() and each.exists() and os.path.samefile(path, each) for each in given):
             raise InputError(f"{path} is read, and would be replaced; set another --results")
     check_folder(folder, names)
-    tables = [folder / f"{name}.csv" for name in own]
+    # Tables that grow are not replaced by a run that only adds to them: `grow` knows.
+    tables = [folder / f"{name}.csv" for name in own if command not in GROWING]
     if committed := [str(path) for path in tables if path.exists() and is_committed(path)]:
         line = f"{command}: replaces {', '.join(committed)}; `git restore {folder}` undoes it"
         print(line, file=sys.stderr)

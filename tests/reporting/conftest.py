@@ -4,7 +4,15 @@ import hashlib
 import json
 import shutil
 
+import matplotlib.pyplot as plt
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    """Close the figures of a test; Matplotlib warns of many."""
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(scope="session")

@@ -115,7 +115,7 @@ OPTIONS = [
     ("hidden", ["--target=\x1b[31m", SONAR_IS], "\\x1b[31m"),
     ("visible", ["--results=data/new", SONAR_IS], "mixed up with the project's own"),
     ("tune", ["--results=experiments", SONAR_IS], "mixed up with the project's own"),
-    ("predict", ["--data={here}/results/tuned.csv", *MODEL], "has 17 columns"),
+    ("predict", ["--data={here}/results/tuned.csv", *MODEL], "has 18 columns"),
     ("compare", [SONAR_IS, "--repeats=3"], "baseline.csv has repeats 2, not 3"),
     ("compare", [SONAR_IS, "--repeats=1", "--results={here}/new"], "needs at least 2 repeats"),
 ]

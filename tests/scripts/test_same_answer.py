@@ -10,7 +10,7 @@ from tests.commands import run
 from tests.conftest import SONAR, contents
 
 pytestmark = pytest.mark.slow
-TIMED_OR_VALIDATING = {"benchmark", "benchmark-search", "validation", "validation-search"}
+TIMED_OR_VALIDATING = {name for name in TABLES if name.startswith(("benchmark", "validation"))}
 
 
 @pytest.fixture

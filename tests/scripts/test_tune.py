@@ -141,12 +141,13 @@ def test_a_row_too_far_from_all_others_is_not_predicted(tmp_path, capsys):
 
 
 def test_a_search_whose_networks_diverge_replaces_nothing(own, tmp_path, capsys):
-    (tmp_path / "wild.toml").write_text("mlp__model__learning_rate = [1e30]\n")
-    (tmp_path / "tuned.keras").write_text("of an earlier search")
+    (tmp_path / "wild.toml").write_text("mlp__model__learning_rate = [1e8]\n")
+    earlier = (own / "results" / "tuned.keras").read_bytes()
+    (tmp_path / "tuned.keras").write_bytes(earlier)
     options = TOY | {"data": own / "mine.csv", "space": tmp_path / "wild.toml"}
     _, error = run_and_fail(capsys, "tune", tmp_path, **options)
     assert error.startswith("tune: with the best settings found the network diverges on all rows")
-    assert (tmp_path / "tuned.keras").read_text() == "of an earlier search"
+    assert (tmp_path / "tuned.keras").read_bytes() == earlier
     assert not (tmp_path / "tuned.csv").exists()
 
 

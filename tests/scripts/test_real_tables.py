@@ -4,8 +4,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_diabetes, load_iris
 
-from experiments import table_check
-from experiments.table_check import arguments
+from experiments.harness import real_tables
 from tests.commands import TOY, run
 
 TUNE = {"folds": 3, "inner_folds": 2, "epochs": 30, "candidates": 3}
@@ -23,10 +22,11 @@ def folder(tmp_path):
 
 
 def test_every_table_has_its_row(folder, tmp_path, capsys, monkeypatch):
-    def toy(given):
-        return arguments((TUNE if "model" not in given else {}) | given)
+    def toy(command, given):
+        return run_script(command, (TUNE if command == "tune" else {}) | given)
 
-    monkeypatch.setattr(table_check, "arguments", toy)
+    run_script = real_tables.run_script
+    monkeypatch.setattr(real_tables, "run_script", toy)
     given = {"data": folder, "results": tmp_path / "results", "jobs": TOY["jobs"], "part": "tables"}
     run("validate", **{"folder": given.pop("results")} | given)
     table = pd.read_csv(tmp_path / "results" / "validation-tables.csv").set_index("table")
@@ -40,5 +40,6 @@ def test_every_table_has_its_row(folder, tmp_path, capsys, monkeypatch):
         (table["tuned"] - table["scikit_learn"]).tolist()[:2]
     )
     assert (table["low"] < table["high"])[:2].all()
+    assert table["answer"].str.endswith((".", "empty")).all()
     out = capsys.readouterr().out
     assert "nothing.csv: refused: tune: " in out
