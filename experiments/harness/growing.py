@@ -9,6 +9,7 @@ import pandas as pd
 from experiments.harness import store
 from experiments.harness.errors import InputError
 from experiments.harness.files import locked
+from experiments.harness.provenance import is_committed
 
 AT_ONCE = 1000  # networks trained between two savings
 SAME = {  # what makes two runs the same, but for their length: its key in the metadata
@@ -137,4 +138,6 @@ def _say_what_is_replaced(this, name, before, now, differences):
         line = f"{this.command}: replaces {path} of {before} repeats"
         if differences:
             line += f", which differ in {', '.join(differences)}"
+        if is_committed(path):
+            line += f"; `git restore {this.results}` brings it back"
         print(line, file=sys.stderr)

@@ -33,5 +33,5 @@ def check_results(command: str, options: Namespace) -> None:
     # Tables that grow are not replaced by a run that only adds to them: `grow` knows.
     tables = [folder / f"{name}.csv" for name in own if command not in GROWING]
     if committed := [str(path) for path in tables if path.exists() and is_committed(path)]:
-        line = f"{command}: replaces {', '.join(committed)}; `git restore {folder}` undoes it"
+        line = f"{command}: replaces {', '.join(committed)}; `git restore {folder}` brings it back"
         print(line, file=sys.stderr)

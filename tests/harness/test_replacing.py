@@ -104,5 +104,5 @@ def test_it_is_said_that_a_committed_table_is_replaced(tmp_path, monkeypatch, ca
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(replacing, "is_committed", lambda _: True)
     check_results("tune", Namespace(results=tmp_path))
-    line = f"tune: replaces {tmp_path}/tuned.csv; `git restore {tmp_path}` undoes it\n"
+    line = f"tune: replaces {tmp_path}/tuned.csv; `git restore {tmp_path}` brings it back\n"
     assert capsys.readouterr().err == line
