@@ -107,10 +107,10 @@ def test_text_from_the_data_is_escaped(results):
     text = text_of(page)
     assert f"Dataset: {SHOWN}, 208 rows" in text
     assert f"{SHOWN} − svc" in text
-    assert f", {SHOWN} {SHOWN}." in text
+    assert f", {SHOWN} {SHOWN}, epochs " in text
     line = pages.tuning_summary(findings.tuning(results))[-1]
     assert line.isprintable()
-    assert " ".join(line.split()).endswith(f", {SHOWN} {SHOWN}.")
+    assert f", {SHOWN} {SHOWN}, epochs " in " ".join(line.split())
 
 
 @given(st.text() | st.text("`*_[]()<>&|~#!-+.:/\\ \n\"'aw1"))
