@@ -22,7 +22,7 @@ from experiments.foldstack.comparison import compare
 from experiments.harness import measures, store
 from experiments.harness.dataset import read_dataset
 from experiments.harness.files import REPOSITORY
-from experiments.harness.settings import READING
+from experiments.harness.settings import READING, to_arguments
 
 
 def check_table(path: Path, given: Mapping[str, object], options: Namespace) -> dict:
@@ -46,7 +46,8 @@ def check_table(path: Path, given: Mapping[str, object], options: Namespace) -> 
         predicted = len(store.read_table(folder, "predictions"))
         tuned, metadata = store.read_table(folder, "tuned"), store.read_metadata(folder, "tuned")
     seconds = time.perf_counter() - started
-    _, _, said = tuning.stdout.partition("\nplan: ")
+    printed = tuning.stdout.splitlines()
+    plan = next(number for number, line in enumerate(printed) if line.startswith("plan: "))
     reading = {name: given[name] for name in READING if name in given}
     data = read_dataset(path, folds=metadata["folds"], **reading)
     measure = measures.chosen_by(metadata)
@@ -59,7 +60,7 @@ def check_table(path: Path, given: Mapping[str, object], options: Namespace) -> 
     )
     return row | {
         "outcome": "predicted",
-        "answer": said.splitlines()[1],
+        "answer": printed[plan + 1],
         "rows": len(data.y),
         "features": len(data.features),
         "predictions": predicted,
@@ -96,14 +97,8 @@ def score_peer(data, measure, metadata) -> np.ndarray:
 
 def run_script(command: str, given: Mapping[str, object]) -> subprocess.CompletedProcess:
     """Run a command as a process, with these options; None leaves one out."""
-    values = {
-        name: ",".join(map(str, value)) if isinstance(value, list) else value
-        for name, value in given.items()
-        if value is not None
-    }
-    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
     return subprocess.run(
-        [sys.executable, "-m", f"experiments.{command}", *arguments],
+        [sys.executable, "-m", f"experiments.{command}", *to_arguments(given)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

@@ -197,10 +197,16 @@ def arguments(command: str, metadata: Mapping[str, object]) -> list[str]:
     values = {**metadata.get("data", {}), **metadata}
     if isinstance(values.get("candidates"), list):
         values["candidates"] = len(values["candidates"])
+    return to_arguments(_recorded_values(command, values))
+
+
+def to_arguments(values: Mapping[str, object]) -> list[str]:
+    """Return the arguments that give options these values; None leaves one out."""
     found = []
-    for name, value in _recorded_values(command, values).items():
-        value = ",".join(value) if isinstance(value, list) else value
-        found.append(OPTIONS[name].flag + ("" if value is True else f"={value}"))
+    for name, value in values.items():
+        if value is not None:
+            value = ",".join(value) if isinstance(value, list) else value
+            found.append(OPTIONS[name].flag + ("" if value is True else f"={value}"))
     return found
 
 
