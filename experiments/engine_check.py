@@ -39,7 +39,7 @@ from experiments.harness.provenance import provenance
 from experiments.harness.real_tables import check_table, describe
 from experiments.harness.replacing import check_results
 from experiments.harness.runner import experiment_action
-from experiments.harness.tensorflow import worker_processes
+from experiments.harness.tensorflow import start_tensorflow, worker_processes
 
 NO_TABLES = (".md", ".toml", ".json")
 STACKED_SEEDS = 10
@@ -133,6 +133,7 @@ def validate_tables(options):
     if not options.data.is_dir():
         raise InputError(f"{options.data} is not a folder of tables")
     check_results("validate", options)
+    start_tensorflow()  # quietly: reading uses the library
     rows = []
     for path in sorted(options.data.iterdir()):
         if path.suffix not in NO_TABLES:

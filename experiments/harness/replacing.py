@@ -21,6 +21,8 @@ def check_results(command: str, options: Namespace) -> None:
     """
     folder = options.results
     own = [name for name, table in TABLES.items() if table.command == command]
+    if (part := getattr(options, "part", "all")) != "all":  # "validation" is that of the engines
+        own = [name for name in own if (name.partition("-")[2] or "engines") == part]
     shared = ["summary", "curves", f"{command}-curves"] if command in ARMS else []
     names = [f"{name}.{suffix}" for name in own + shared for suffix in ("csv", "json")]
     if command == "tune":

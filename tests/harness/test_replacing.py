@@ -106,3 +106,21 @@ def test_it_is_said_that_a_committed_table_is_replaced(tmp_path, monkeypatch, ca
     check_results("tune", Namespace(results=tmp_path))
     line = f"tune: replaces {tmp_path}/tuned.csv; `git restore {tmp_path}` brings it back\n"
     assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize(
+    ("command", "part", "name"),
+    [
+        ("validate", "tables", "validation-tables"),
+        ("validate", "engines", "validation"),
+        ("benchmark", "search", "benchmark-search"),
+        ("benchmark", "engines", "benchmark"),
+    ],
+)
+def test_a_part_replaces_its_own_tables_only(tmp_path, monkeypatch, capsys, command, part, name):
+    record = {store.CHECKSUM: store._sha256(TABLE.encode())}
+    for table in (each for each in TABLES if TABLES[each].command == command):
+        files.write_together(tmp_path, {f"{table}.csv": TABLE, f"{table}.json": json.dumps(record)})
+    monkeypatch.setattr(replacing, "is_committed", lambda _: True)
+    check_results(command, Namespace(results=tmp_path, part=part))
+    assert f"{command}: replaces {tmp_path / name}.csv; " in capsys.readouterr().err
