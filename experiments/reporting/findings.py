@@ -280,7 +280,8 @@ def _answer(tuned, difference, guessing, measure):
 
     - ``guessing``: neither the tuned networks nor the baseline are better than always guessing
       the largest class, or the mean; no 95% interval of a score over the outer folds lies on
-      the better side of it.
+      the better side of it. Scores that are the same in every fold, such as 100%, have no
+      interval; they are better if they are larger.
     - ``use``: the 95% interval of the gain, tuned minus baseline, lies above zero.
     - ``keep``: the gain is not above zero, or its interval ends below the margin: one point of
       an accuracy, 0.01 of R², ROC AUC or F1, 1% of the loss that always guessing has.
@@ -288,7 +289,9 @@ def _answer(tuned, difference, guessing, measure):
     """
     sign, name = measure.sign, measure.name
     scores = sign * tuned[name], sign * tuned[f"baseline_{name}"]
-    if guessing and all(t_interval(each).low <= sign * guessing[name] for each in scores):
+    lows = [t_interval(each).low for each in scores]
+    lows = [each.mean() if low == -np.inf else low for each, low in zip(scores, lows, strict=True)]
+    if guessing and max(lows) <= sign * guessing[name]:
         return "guessing"
     ends = sorted(sign * difference[f"dataset_{end}"] for end in ("low", "high"))
     if ends[0] > 0:
