@@ -111,7 +111,7 @@ def cross_validate(
     TypeError
         If the estimator is not such a one.
     ValueError
-        If no network can be trained.
+        If no network can be trained, or a Dask worker has other code or packages.
     """
     scorer = None
     if scoring is not None:

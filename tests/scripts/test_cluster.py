@@ -1,6 +1,7 @@
 """A Dask cluster returns the same tables, even if a worker dies."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -139,3 +140,30 @@ def test_a_scheduler_needs_dask(monkeypatch):
         dask_cluster("tcp://127.0.0.1:1"),
     ):
         pass
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_worker_of_other_code_joins_in_mid_run(workers, tmp_path, monkeypatch, capsys):
+    address, processes, _ = workers
+    other = shutil.copytree(REPOSITORY / "experiments", tmp_path / "other" / "experiments")
+    with open(other / "foldstack" / "draws.py", "a") as file:
+        file.write("# changed\n")
+    real = cluster.map_on_workers
+
+    def after_it_has_joined(client, *arguments, **options):
+        processes.append(start_worker(address, folder=other.parent))
+        client.wait_for_workers(3, timeout=60)
+        stop(*processes[:2])
+        return real(client, *arguments, **options)
+
+    monkeypatch.setattr("experiments.foldstack.engine.map_on_workers", after_it_has_joined)
+    _, error = run_and_fail(capsys, "baseline", tmp_path / "results", scheduler=address)
+    assert f"(process {processes[-1].pid}) has other code or packages: foldstack's source" in error
+    assert not (tmp_path / "results").exists()
+
+
+def test_packages_are_compared_with_those_of_the_client():
+    here = cluster.fingerprint()
+    assert cluster._call_if_alike(here, len, "abc") == 3
+    with pytest.raises(ValueError, match=rf"or packages: numpy {here['numpy']}; its results"):
+        cluster._call_if_alike(here | {"numpy": "0"}, len, "abc")
