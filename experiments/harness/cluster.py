@@ -1,5 +1,6 @@
 """Train on the workers of a Dask cluster, with its faults as one-line errors."""
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from joblib import parallel_config
 
 from experiments.harness.errors import InputError
 from experiments.harness.provenance import provenance
+
+SECONDS = 6  # to wait for an answer
 
 
 @contextlib.contextmanager
@@ -22,7 +25,8 @@ def dask_cluster(address: str | None) -> Iterator[None]:
         return
     try:  # an optional dependency
         from distributed import Client, KilledWorker
-        from distributed.comm import get_address_host_port
+        from distributed.comm import connect, get_address_host_port
+        from distributed.security import Security
     except ImportError as error:
         raise InputError("--scheduler needs the package distributed") from error
     try:
@@ -33,10 +37,19 @@ def dask_cluster(address: str | None) -> Iterator[None]:
         raise InputError(f"`scheduler` must be like tcp://host:8786, got {address!r}")
     for name in ("distributed", "distributed.client"):  # errors are raised as well
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+    async def shake_hands():  # a client would wait for ever for an answer
+        secured = Security().get_connection_args("client")
+        comm = await asyncio.wait_for(connect(address, timeout=SECONDS, **secured), SECONDS)
+        await comm.close()
+
     try:
-        client = Client(address, timeout=10, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"no Dask scheduler answers at {address}") from error
+        asyncio.run(shake_hands())
+        client = Client(address, timeout=SECONDS, set_as_default=False)
+    except Exception as error:  # of any type, by what answers there and by Dask's configuration
+        reason = str(error) or type(error).__name__
+        hint = "; TLS needs certificates in Dask's configuration" if "tls:" in address else ""
+        raise InputError(f"no Dask scheduler answers at {address}{hint} ({reason})") from error
     with client:
         _check_workers(client, address)
         try:

@@ -1,11 +1,14 @@
 """A Dask cluster returns the same tables, even if a worker dies."""
 
+import contextlib
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pandas as pd
@@ -18,6 +21,7 @@ from tests.commands import run, run_and_fail, start
 from tests.conftest import POSIX_ONLY, REPOSITORY, contents
 
 Client = pytest.importorskip("distributed").Client
+Security = pytest.importorskip("distributed").Security
 pytestmark = [pytest.mark.slow, POSIX_ONLY]
 
 
@@ -27,19 +31,20 @@ def dask(*options, folder=REPOSITORY):
     return subprocess.Popen(command, cwd=folder, start_new_session=True, **quiet)
 
 
-def start_scheduler():
+def start_scheduler(scheme="tcp"):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    return f"tcp://127.0.0.1:{port}", dask("scheduler", f"--port={port}", "--host=127.0.0.1")
+    options = f"--port={port}", "--host=127.0.0.1", f"--protocol={scheme}"
+    return f"{scheme}://127.0.0.1:{port}", dask("scheduler", *options)
 
 
 def start_worker(address, **options):
     return dask("worker", address, "--nthreads=1", "--no-nanny", **options)
 
 
-def wait_for_workers(address, number):
-    with Client(address, timeout=30, set_as_default=False) as client:
+def wait_for_workers(address, number, **options):
+    with Client(address, timeout=30, set_as_default=False, **options) as client:
         client.wait_for_workers(number, timeout=60)
 
 
@@ -115,7 +120,8 @@ def test_tuning_on_a_cluster_writes_the_same_bytes(workers, tmp_path):
     assert tables == contents(tmp_path / "here", "*.csv")
 
 
-def test_no_scheduler_answers(capsys, tmp_path):
+def test_no_scheduler_answers(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.harness.cluster.SECONDS", 1)
     address = "tcp://127.0.0.1:9"
     _, error = run_and_fail(capsys, "baseline", tmp_path, scheduler=address)
     assert f"no Dask scheduler answers at {address}" in error
@@ -167,3 +173,50 @@ def test_packages_are_compared_with_those_of_the_client():
     assert cluster._call_if_alike(here, len, "abc") == 3
     with pytest.raises(ValueError, match=rf"or packages: numpy {here['numpy']}; its results"):
         cluster._call_if_alike(here | {"numpy": "0"}, len, "abc")
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.0 400 Bad Request\r\n\r\n"])
+@pytest.mark.parametrize("scheme", ["tcp", "tls"])
+def test_an_address_that_is_not_a_scheduler(capsys, tmp_path, monkeypatch, scheme, answer):
+    monkeypatch.setattr("experiments.harness.cluster.SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept():
+            with contextlib.suppress(OSError), server.accept()[0] as connection:
+                connection.sendall(answer)
+                connection.recv(2**20)
+                time.sleep(2)
+
+        threading.Thread(target=accept, daemon=True).start()
+        address = f"{scheme}://127.0.0.1:{server.getsockname()[1]}"
+        _, error = run_and_fail(capsys, "baseline", tmp_path / "results", scheduler=address)
+    assert f"no Dask scheduler answers at {address}" in error
+    assert ("TLS needs certificates in Dask's configuration" in error) == (scheme == "tls")
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="makes certificates with openssl")
+def test_a_cluster_with_certificates(tmp_path, monkeypatch):
+    """They are in a file of Dask's configuration, for scheduler, workers and command alike."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=cluster"]
+    make += ["-keyout", key, "-out", certificate]
+    subprocess.run(make, check=True, capture_output=True)
+    of_role = {"key": str(key), "cert": str(certificate)}
+    tls = {"ca-file": str(certificate)} | dict.fromkeys(("scheduler", "worker", "client"), of_role)
+    file = tmp_path / "dask" / "security.yaml"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"distributed": {"comm": {"require-encryption": True, "tls": tls}}}))
+    monkeypatch.setenv("DASK_CONFIG", str(file.parent))
+    address, scheduler = start_scheduler("tls")
+    worker = start_worker(address)
+    own = {"tls_client_key": str(key), "tls_client_cert": str(certificate)}
+    try:
+        wait_for_workers(address, 1, security=Security(tls_ca_file=str(certificate), **own))
+        running = start("baseline", tmp_path / "cluster", scheduler=address)
+        assert (running.communicate()[1], running.returncode) == ("", 0)
+    finally:
+        stop(scheduler, worker)
+    run("baseline", tmp_path / "here")
+    tables = [tmp_path / where / "baseline.csv" for where in ("cluster", "here")]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
