@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -142,11 +142,12 @@ def read_dataset(
     whole = not categories and not any(np.isnan(values).any() for values in features.values())
     asked = {"target": target, "task": task if task == "regression" else None}
     asked |= {"keep": list(keep), "drop": list(drop), "drop_unlabelled": drop_unlabelled}
+    names = tuple(features)
     return Dataset(
-        np.column_stack([*features.values()]) if whole else pd.DataFrame(features),
+        _as_array(features) if whole else pd.DataFrame(features),
         y,
         classes,
-        tuple(features),
+        names,
         path,
         reader.sha256,
         {name: value for name, value in asked.items() if value},
@@ -155,6 +156,14 @@ def read_dataset(
         reader.left_out,
         tuple(reader.notes),
     )
+
+
+def _as_array(features):
+    """Move columns into one array: to hold them twice takes much memory."""
+    array = np.empty((len(next(iter(features.values()))), len(features)))
+    for number, name in enumerate([*features]):
+        array[:, number] = features.pop(name)
+    return array
 
 
 class Rows(NamedTuple):
@@ -199,9 +208,10 @@ class _Reader:
     def __init__(self, path, target, fewest=2, known=(), task="classification"):
         self.numeric = task == "regression"  # the column to predict
         self.what = "number to predict" if self.numeric else "class"
-        self.table = table = read_table(path)
+        table = read_table(path)
+        self.columns, self.table = list(table.columns), replace(table, columns=())
         self.path, self.target, self.sha256 = path, target, table.sha256
-        self.columns, self.left_out, self.notes = list(table.columns), {}, []
+        self.left_out, self.notes = {}, []
         if table.notes:
             self.notes.append(f"left out: {', '.join(table.notes)}")
         if not len(self.columns[0]):

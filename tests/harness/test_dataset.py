@@ -7,8 +7,10 @@ import zipfile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from experiments.harness import dataset
 from experiments.harness.dataset import read_dataset
 from experiments.harness.errors import InputError
 from tests.conftest import SONAR
@@ -396,3 +398,22 @@ def test_twenty_thousand_columns_take_no_quadratic_time(tmp_path):
     data = read(tmp_path, f"{header},kind\n{rows}")
     assert np.array_equal(data.X, numbers)
     assert time.process_time() - started < 20
+
+
+def test_a_large_table_is_not_held_several_times(tmp_path, monkeypatch):
+    """Cells go once they are numbers, columns once they are in the array."""
+    numbers, held, real = np.random.default_rng(0).normal(size=(20_000, 20)), [], dataset._as_array
+    before = pa.total_allocated_bytes()
+
+    def measure(features):
+        held.append(pa.total_allocated_bytes() - before)
+        array = real(features)
+        held.append(pa.total_allocated_bytes() - before)
+        return array
+
+    monkeypatch.setattr(dataset, "_as_array", measure)
+    table = pd.DataFrame(numbers).assign(kind=["M", "R"] * 10_000)
+    data = read(tmp_path, table.to_csv(index=False))
+    assert np.array_equal(data.X, numbers)
+    assert held[0] < 1.2 * data.X.nbytes
+    assert held[1] < 0.2 * data.X.nbytes
