@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from experiments.harness import files, settings
-from experiments.harness.errors import InputError, printable
+from experiments.harness.errors import InputError, is_out_of_memory, printable
 
 
 class _Parser(argparse.ArgumentParser):
@@ -102,11 +102,8 @@ def run_command(command: str, action: Callable[[], None], interrupted: str | Non
         if isinstance(error, OSError) and error.errno:  # the system's, such as a full disk
             where = f": {error.filename}" if error.filename else ""
             error = InputError(f"{error.strerror}{where}")
-        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-            error = InputError(
-                "the memory does not suffice; each job trains a stack of networks: set fewer jobs, "
-                "or fewer repeats and folds"
-            )
+        if is_out_of_memory(error):
+            error = InputError("the memory does not suffice")
         if not isinstance(error, InputError):
             raise
         print(f"{command}: {printable(' '.join(str(error).split()))}", file=sys.stderr)

@@ -33,6 +33,7 @@ MARKS = {  # what a file has if this project wrote it, by the end of its name
 SOURCES = ("data", "experiments", "tests", ".git", ".github")  # folders of the project
 REMOVED = ".removed"  # suffix of the placeholder of a file that is to be removed
 REPOSITORY = Path(__file__).resolve().parents[2]
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 _created = []  # folders
 _written = set()  # names of files
 
@@ -48,11 +49,13 @@ def locked(folder: Path) -> Iterator[None]:
     path = folder / LOCK
     if path.is_file() and path.stat().st_size:  # taking the lock would empty it
         raise InputError(f"{path} is not a lock of this project; move it away")
-    lock = FileLock(os.path.realpath(path), is_singleton=True)
+    # Not by a file that exists, which would outlive a process that is killed.
+    lock = FileLock(os.path.realpath(path), is_singleton=True, fallback_to_soft=False)
     try:
         lock.acquire()
-    except (OSError, NotImplementedError) as error:  # the latter without locks
-        raise cannot_write(folder, error) from error
+    except OSError as error:
+        lacking = "its file system has no locks; set another --results"
+        raise cannot_write(folder, lacking if error.errno in NO_LOCKS else error) from error
     try:
         if lock.lock_counter == 1 and _is_being_written(folder):
             _recover(folder)
@@ -164,7 +167,7 @@ def remove_created() -> None:
             folder.rmdir()
 
 
-def cannot_write(folder: Path, error: Exception) -> InputError:
+def cannot_write(folder: Path, error: Exception | str) -> InputError:
     """Return the error that says why nothing can be written into the folder."""
     reason = getattr(error, "strerror", None) or error
     return InputError(f"cannot write results to {folder}: {reason}")

@@ -19,7 +19,7 @@ from experiments import foldstack
 from experiments.harness import cli, store
 from experiments.harness.cluster import dask_cluster
 from experiments.harness.dataset import read_dataset
-from experiments.harness.errors import InputError
+from experiments.harness.errors import InputError, is_out_of_memory
 from experiments.harness.growing import grow, unfinished
 from experiments.harness.progress import progress_bar
 from experiments.harness.provenance import provenance
@@ -74,7 +74,8 @@ class Run:
     def training(self, networks: float, label: str | None = None) -> Iterator[Callable]:
         """Show a progress bar and use the Dask cluster, if any; yield the progress callback.
 
-        Within the block, a ValueError of the library becomes an `InputError`.
+        Within the block, a ValueError of the library becomes an `InputError`, and so does memory
+        that runs out.
         """
         scheduler = getattr(self.options, "scheduler", None)
         with dask_cluster(scheduler), progress_bar(label or self.command, networks) as progress:
@@ -82,6 +83,22 @@ class Run:
                 yield progress
             except ValueError as error:
                 raise InputError(str(error)) from error
+            except Exception as error:
+                stacked = getattr(self.options, "engine", "stacked") == "stacked"
+                if not (stacked and is_out_of_memory(error)):
+                    raise
+                raise InputError(self._memory_needed()) from error
+
+    def _memory_needed(self):
+        """Say what a stack needs; measured were four to six times the memory of its samples."""
+        network, jobs = 4 * self.data.X.size, self.options.jobs  # bytes in single precision
+        engine = foldstack.engine
+        copies = max(1, min(engine.STACK_COPIES, engine.STACK_BYTES // network))
+        need = max(1, 5 * copies * network // 2**20)
+        return (
+            f"the memory does not suffice: a stack of up to {copies} networks needs about {need} "
+            f"MiB, and {jobs} train at once; set fewer jobs, or use fewer rows or columns"
+        )
 
     def cross_validate(self, pipeline, splits=None, *, engine="stacked", **options) -> dict:
         """Cross-validate a pipeline; options are those of `foldstack.cross_validate`."""

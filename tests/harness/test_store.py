@@ -1,11 +1,14 @@
 """Tables are written whole, the summary is derived from them, broken ones are refused."""
 
+import errno
+
 import pandas as pd
 import pytest
 
 from experiments.harness import files, store
+from experiments.harness.errors import InputError
 from experiments.harness.schema import ARMS, TABLES
-from tests.conftest import contents
+from tests.conftest import POSIX_ONLY, contents
 
 METADATA = {
     "data": {"file": "sonar.csv", "rows": 208, "sha256": store.SONAR_SHA256},
@@ -90,3 +93,17 @@ def test_every_committed_table_is_in_the_schema_with_all_its_columns(committed):
         assert set(table.sources) <= set(TABLES)
         assert all(meaning.endswith(".") for meaning in table.columns.values())
     assert set(ARMS) <= set(TABLES)
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize("reason", ["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
+def test_a_file_system_without_locks_takes_no_results(tmp_path, monkeypatch, reason):
+    def flock(*_):
+        raise OSError(getattr(errno, reason), "not here")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    for folder in (tmp_path, tmp_path / "new"):
+        with pytest.raises(InputError, match="its file system has no locks; set another"):
+            files.check_folder(folder)
+    files.remove_created()
+    assert contents(tmp_path) == {}

@@ -126,6 +126,18 @@ def test_errors_of_the_system_take_one_line(capsys, error, says):
     assert says.replace("\\\\", "\\") in err
 
 
+@pytest.mark.parametrize("name", ["MemoryError", "ResourceExhaustedError"])
+def test_memory_that_runs_out(tmp_path, capsys, monkeypatch, name):
+    def fail(*_, **__):
+        raise type(name, (MemoryError if name == "MemoryError" else Exception,), {})
+
+    monkeypatch.setattr(foldstack, "cross_validate", fail)
+    monkeypatch.setattr(foldstack.engine, "STACK_BYTES", 2**20)
+    _, error = run_and_fail(capsys, "baseline", tmp_path, jobs=2)
+    assert "a stack of up to 21 networks needs about 4 MiB, and 2 train at once; set fewer" in error
+    assert contents(tmp_path) == {}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems demand UTF-8")
 def test_a_file_whose_name_is_not_utf_8(tmp_path, capsys):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/mine\xe9.csv"))
