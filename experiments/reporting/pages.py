@@ -73,10 +73,10 @@ def tips_summary(folder: Path) -> list[str]:
 
 def escape_markdown(text: str) -> Markup:
     """Escape text so that Markdown, HTML and table cells show it as it is, in one line."""
-    return Markup(MARKDOWN.sub(lambda match: f"&#{ord(match[0])};", printable(text)))
+    return Markup(MARKDOWN.sub(lambda match: f"&#{ord(match[0])};", without_unprintable(text)))
 
 
-def printable(text: str) -> str:
+def without_unprintable(text: str) -> str:
     """Replace line breaks and other characters that cannot be printed by spaces."""
     return "".join(character if character.isprintable() else " " for character in text)
 
@@ -86,7 +86,7 @@ def _markdown():
 
 
 def _lines(template, **found):
-    environment = _environment(printable, code=printable, emphasised="{}")
+    environment = _environment(without_unprintable, code=without_unprintable, emphasised="{}")
     return environment.get_template(template).render(found).splitlines()
 
 
