@@ -81,7 +81,7 @@ def benchmark(options):
     check_results("benchmark", options)
     if options.before and not (options.before / "experiments").is_dir():
         raise InputError(f"{options.before} is no checkout of this project")
-    if options.part == "tables":
+    if options.part in ("tables", "kills"):
         raise InputError("`part` of the benchmark must be engines, search or all")
     if options.part in ("search", "all"):
         benchmark_search(options)

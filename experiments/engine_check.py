@@ -20,6 +20,10 @@ predictions: every table of the folder, by the defaults of `make tune` and `make
 scikit-learn's MLPClassifier or MLPRegressor on the same folds after the same preparation. No
 network should be worse, within the noise of the folds on new data. `data/tables.toml` has the
 options and sources of public tables; others are read as they are.
+
+PART=kills kills every command that writes, five times each (REPEATS), by SIGKILL, SIGTERM and
+Ctrl-C in turn: every table must be the earlier one or the new one, whole, and no process may be
+left. It takes about 15 minutes and writes nothing.
 """
 
 import sys
@@ -33,8 +37,10 @@ from experiments import foldstack
 from experiments.arms import ARMS
 from experiments.foldstack.comparison import holm, t_interval
 from experiments.harness import cli, store
+from experiments.harness.dataset import read_dataset
 from experiments.harness.errors import InputError
 from experiments.harness.files import REPOSITORY
+from experiments.harness.kills import check_kills
 from experiments.harness.provenance import provenance
 from experiments.harness.real_tables import check_table, describe
 from experiments.harness.replacing import check_results
@@ -147,10 +153,25 @@ def validate_tables(options):
         sys.exit("validate: a table is predicted worse than by scikit-learn's network")
 
 
+def validate_kills(options):
+    """Kill every command, print a line for each and one for all."""
+    read_dataset(options.data, folds=5)
+    problems = []
+    for line, wrong in check_kills(options.data.absolute(), options.repeats):
+        print(line, *wrong, sep="\n  wrong: ", flush=True)
+        problems += wrong
+    if problems:
+        sys.exit(f"validate: {len(problems)} things are wrong after a run was killed")
+    print("Every table is whole, and no process is left.")
+
+
+PARTS = {"tables": validate_tables, "kills": validate_kills}
+
+
 def choose(options):
-    """Check tables if the options ask for that, else the engines."""
+    """Check what the options ask for: the engines, unless they name another part."""
     engines = experiment_action("validate", validate, check_folds)
-    (validate_tables if options.part == "tables" else engines)(options)
+    PARTS.get(options.part, engines)(options)
 
 
 main = cli.script("validate", __doc__, choose)

@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 
 from experiments.harness import files, settings
 from experiments.harness.errors import InputError, is_out_of_memory, printable
+from experiments.harness.parent import follow_parent
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
-        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see --help\n")
+        line = printable(" ".join(message.split()))
+        self.exit(2, f"{self.prog}: {line}; see --help\n")
 
 
 def parse(command: str, description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -49,6 +51,7 @@ def script(command: str, description: str, action: Callable, interrupted=None) -
     """Return the `main` of a script: parse the arguments, then run `action` with the options."""
 
     def main(argv=None):
+        follow_parent()
         open_closed_streams()
         options = parse(command, description, argv)
         run_command(command, lambda: action(options), interrupted)

@@ -22,6 +22,7 @@ from experiments.foldstack.comparison import compare
 from experiments.harness import measures, store
 from experiments.harness.dataset import read_dataset
 from experiments.harness.files import REPOSITORY
+from experiments.harness.parent import as_child
 from experiments.harness.settings import READING, to_arguments
 
 
@@ -100,6 +101,7 @@ def run_script(command: str, given: Mapping[str, object]) -> subprocess.Complete
     return subprocess.run(
         [sys.executable, "-m", f"experiments.{command}", *to_arguments(given)],
         cwd=REPOSITORY,
+        env=as_child(),
         capture_output=True,
         text=True,
     )

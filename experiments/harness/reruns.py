@@ -11,6 +11,7 @@ from experiments.foldstack.comparison import holm, t_interval
 from experiments.harness import store
 from experiments.harness.errors import InputError
 from experiments.harness.measures import MEASURES
+from experiments.harness.parent import as_child
 from experiments.harness.schema import ARMS, TABLES
 from experiments.harness.settings import COMMANDS, arguments
 from experiments.harness.space import format_space
@@ -49,7 +50,8 @@ def run_again(command, present, options, folder):
         (folder / "space.toml").write_text(space)
         call.append(f"--space={folder / 'space.toml'}")
     # In a session of its own, so that Ctrl-C reaches this process only.
-    with subprocess.Popen(call, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+    quiet = {"stdout": subprocess.DEVNULL, "env": as_child()}
+    with subprocess.Popen(call, start_new_session=True, **quiet) as process:
         try:
             status = process.wait()
         except BaseException:

@@ -114,12 +114,13 @@ REPEATABLE = (*ARMS, "remedies", "compare", "tips", "evaluation", "tune", "repor
 _FILE, _FOLDER = Type("FILE", "a path", Path), Type("FOLDER", "a path", Path)
 SCORES = ("accuracy", "balanced_accuracy", "roc_auc", "f1", "log_loss")
 SCORES_OF_NUMBERS = ("r2", "mean_absolute_error")
-PARTS = ("engines", "search", "tables", "all")
+PARTS = ("engines", "search", "tables", "kills", "all")
 _DATA = "table of features and what to predict; separator and header are detected"
 _TARGET = "name or number of the column to predict (default: the last)"
 _TASK = "what to predict, a class or (regression) a number"
 _SCORING = "scores to report; the first selects (default: accuracy, or R² of numbers)"
 _JOBS = "threads, or processes with scikit-learn; does not change the results"
+_PART = "engines, search or all of both; make validate: also tables or kills"
 _HALVINGS = "times that two thirds of the candidates are left out early; 0 trains all to the end"
 _ENGINE = "stacked: all networks train together; scikit-learn: one after another"
 _OPTIONS = (
@@ -148,7 +149,7 @@ _OPTIONS = (
     Option("space", _FILE, "TOML file of the search space (default: the built-in one)"),
     Option("model", _FILE, "model saved by make tune", Path("results/tuned.keras")),
     Option("before", _FOLDER, "another checkout of the project, to be timed in turn with this one"),
-    Option("part", _choice(*PARTS), f"{', '.join(PARTS[:-1])} or {PARTS[-1]}", "all"),
+    Option("part", _choice(*PARTS), _PART, "all"),
     Option("only", _names(*REPEATABLE), "commands to run again", list(REPEATABLE)),
 )
 OPTIONS = {option.name: option for option in _OPTIONS}

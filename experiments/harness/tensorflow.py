@@ -7,11 +7,11 @@ import logging
 import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Iterator
 
 from joblib import Parallel, delayed, parallel_config
+
+from experiments.harness.parent import end_with
 
 
 @functools.cache
@@ -52,15 +52,8 @@ def worker_processes(n_jobs: int) -> Iterator[None]:
 
 def _start_worker():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # for a worker that replaces another
-    threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
+    end_with(os.getppid())
     start_tensorflow()
-
-
-def _end_with_parent(parent):
-    """End this process once its parent is gone, which may have been killed."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from experiments.harness.errors import InputError
 from experiments.harness.files import REPOSITORY
+from experiments.harness.parent import as_child
 
 
 class Way(NamedTuple):
@@ -85,7 +86,7 @@ def time_once(way: Way) -> Run:
         call = [*pin, sys.executable, *module, *command]
         call += [*way.options, f"--jobs={way.jobs}", f"--results={folder}"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": errors}
-        environment = os.environ | ({"PYTHONPATH": str(way.installed)} if way.installed else {})
+        environment = as_child() | ({"PYTHONPATH": str(way.installed)} if way.installed else {})
         started = time.perf_counter()
         process = subprocess.Popen(call, cwd=way.checkout, env=environment, **quiet)
         memory = _wait(process)

@@ -70,7 +70,7 @@ def test_defaults_that_differ():
         ("--minutes=0", "`minutes` must be a whole number of at least 1, got 0"),
         ("--halvings=10", "`halvings` must be a whole number from 0 to 9, got 10"),
         ("--engine=abacus", "`engine` must be one of stacked, scikit-learn, got 'abacus'"),
-        ("--part=half", "`part` must be one of engines, search, tables, all, got 'half'"),
+        ("--part=half", "`part` must be one of engines, search, tables, kills, all, got 'half'"),
         ("--only=baseline,all", "`only` must be one or more of baseline, visible, hidden"),
         ("--only=", "`only` must be"),
         ("--task=ranking", "`task` must be one of classification, regression, got 'ranking'"),
