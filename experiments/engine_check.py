@@ -38,7 +38,7 @@ from experiments.arms import ARMS
 from experiments.foldstack.comparison import holm, t_interval
 from experiments.harness import cli, store
 from experiments.harness.dataset import read_dataset
-from experiments.harness.errors import InputError
+from experiments.harness.errors import InputError, printable
 from experiments.harness.files import REPOSITORY
 from experiments.harness.kills import check_kills
 from experiments.harness.provenance import provenance
@@ -138,13 +138,15 @@ def validate_tables(options):
     known = tomllib.loads((REPOSITORY / "data" / "tables.toml").read_text(encoding="utf-8"))
     if not options.data.is_dir():
         raise InputError(f"{options.data} is not a folder of tables")
+    paths = sorted(p for p in options.data.iterdir() if p.suffix not in NO_TABLES)
+    if not paths:
+        raise InputError(f"{options.data} has no tables")
     check_results("validate", options)
     start_tensorflow()  # quietly: reading uses the library
     rows = []
-    for path in sorted(options.data.iterdir()):
-        if path.suffix not in NO_TABLES:
-            rows.append(check_table(path, known.get(path.name, {}), options))
-            print(describe(rows[-1]), flush=True)
+    for path in paths:
+        rows.append(check_table(path, known.get(path.name, {}), options))
+        print(printable(describe(rows[-1])), flush=True)
     frame = pd.DataFrame(rows)
     metadata = {"seed": options.seed, "minutes": options.minutes} | provenance()
     path = store.write_tables(options.results, {"validation-tables": frame}, metadata)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from experiments.harness import cli, reruns, store
 from experiments.harness.dataset import read_dataset
-from experiments.harness.errors import InputError
+from experiments.harness.errors import InputError, printable
 from experiments.harness.files import locked
 from experiments.harness.provenance import provenance
 from experiments.harness.schema import ARMS, TABLES
@@ -49,7 +49,8 @@ def verify(options):
             for name in [name for name in present if name not in verdicts]:
                 if reruns.can_compare(name, rerun, present):
                     verdicts[name], reason = reruns.judge(name, present, Path(folder), verdicts)
-                    print(f"{name:21} {verdicts[name]}{reason and ': '}{reason}", flush=True)
+                    reason = printable(reason and f": {reason}")
+                    print(f"{name:21} {verdicts[name]}{reason}", flush=True)
     left = sorted(set(present) - set(verdicts))
     different = list(verdicts.values()).count("different")
     same = sum(verdict in reruns.SAME for verdict in verdicts.values())
@@ -92,7 +93,8 @@ def check_commands(commands, present, options):
         if here.get(name) != version
     ]
     if others:
-        print(f"the results were computed with other versions: {'; '.join(others)}")
+        others = printable("; ".join(others))
+        print(f"the results were computed with other versions: {others}")
 
 
 main = cli.script("verify", __doc__, verify)

@@ -75,8 +75,6 @@ def write_together(folder: Path, contents: Mapping[str, str | bytes | None]) -> 
         try:
             stage.mkdir()
             for name, content in contents.items():
-                if (folder / name).is_dir():
-                    raise IsADirectoryError(errno.EISDIR, f"{name} is a folder")
                 staged = stage / (name if content is not None else name + REMOVED)
                 with open(staged, "wb") as file:
                     file.write(content.encode() if isinstance(content, str) else content or b"")
@@ -99,7 +97,7 @@ def check_own(folder: Path, names: Iterable[str]) -> None:
     """
     for name in names:
         path = folder / name
-        if os.path.lexists(path) and not path.is_dir() and not _is_own(path):
+        if os.path.lexists(path) and not _is_own(path):
             raise InputError(
                 f"{path} was not written by this project, or was changed since; move it away, "
                 "or set another --results"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.foldstack.halving import full_trainings, rung_epochs, rung_sizes
+from experiments.foldstack.labels import LARGEST
 from experiments.foldstack.preparation import MOST_CATEGORIES
 from experiments.harness.errors import InputError
 from experiments.harness.space import MODEL
@@ -21,6 +22,7 @@ FEWEST_EPOCHS = 9  # one on the first of three rungs
 # What MINUTES takes away first: folds make the answer less certain, not the network worse.
 ECONOMIES = {"folds": 5, "inner_folds": 3, "candidates": 15}
 WIDTHS = [(60, 30)]  # of the hidden layers, unless the space varies them
+MOST_WEIGHTS = LARGEST // 4  # of a network that can be read again
 
 # Seconds of one core, measured on an AMD EPYC of 2024; elsewhere half or twice as many.
 STEP_SECONDS = 50e-6  # of a network's training step, whatever its size,
@@ -85,12 +87,18 @@ def measure_size(X: np.ndarray | pd.DataFrame, smallest_class: int, space: Mappi
         features = numbers.shape[1] + numbers.isna().any().sum() + categories.sum()
     else:
         features = X.shape[1]
-    try:
-        layers = [(features, *units, 1) for units in space.get(f"{MODEL}hidden_units", WIDTHS)]
+    widths, weights = space.get(f"{MODEL}hidden_units", WIDTHS), [0]
+    if isinstance(widths, list) and all(map(_are_widths, widths)):  # others are refused later
+        layers = [(features, *units, 1) for units in widths]
         weights = [sum(inputs * units for inputs, units in pairwise(each)) for each in layers]
-    except TypeError:  # they are no widths, which is refused when the networks are built
-        weights = [0]
+        if max(weights) > MOST_WEIGHTS:
+            has = f"a network has {max(weights):,} weights"
+            raise InputError(f"hidden_units: {has}; it may have {MOST_WEIGHTS:,}")
     return Size(len(X), int(smallest_class), float(np.mean(weights)))
+
+
+def _are_widths(units):
+    return isinstance(units, tuple) and all(isinstance(number, int) for number in units)
 
 
 def make_plan(size: Size, given: Mapping[str, object], minutes: int | None, jobs: int) -> Plan:

@@ -21,6 +21,7 @@ from experiments import foldstack
 from experiments.foldstack.comparison import compare
 from experiments.harness import measures, store
 from experiments.harness.dataset import read_dataset
+from experiments.harness.errors import printable
 from experiments.harness.files import REPOSITORY
 from experiments.harness.parent import as_child
 from experiments.harness.settings import READING, to_arguments
@@ -32,7 +33,7 @@ def check_table(path: Path, given: Mapping[str, object], options: Namespace) -> 
     `given` are the table's source and options of `make tune`.
     """
     started = time.perf_counter()
-    row = {"table": path.name, "source": given.get("source", "")}
+    row = {"table": printable(path.name), "source": given.get("source", "")}
     given = {name: value for name, value in given.items() if name != "source"} | {"data": path}
     given |= {name: getattr(options, name) for name in ("seed", "jobs", "minutes")}
     with tempfile.TemporaryDirectory() as name:

@@ -37,8 +37,8 @@ def metadata_of(command, present):
     return metadata["comparison"] if command == "report" else metadata
 
 
-def run_again(command, present, options, folder):
-    """Run a command in a process of its own, with the options of its metadata."""
+def rerun_call(command, present, options, folder):
+    """Return the call that runs a command with the options of its metadata."""
     metadata, module = metadata_of(command, present), COMMANDS[command].module
     call = [sys.executable, "-m", module, f"--results={folder}", *arguments(command, metadata)]
     for name in ("data", "jobs", "scheduler"):
@@ -47,8 +47,14 @@ def run_again(command, present, options, folder):
     if command in ARMS and "curves" in present and command in present["curves"][1]["of"]:
         call.append("--curves")
     if command == "tune" and (space := format_space(metadata["space"])) is not None:
-        (folder / "space.toml").write_text(space)
+        (folder / "space.toml").write_text(space, "utf-8", "replace")
         call.append(f"--space={folder / 'space.toml'}")
+    return call
+
+
+def run_again(command, present, options, folder):
+    """Run a command in a process of its own, with the options of its metadata."""
+    call = rerun_call(command, present, options, folder)
     # In a session of its own, so that Ctrl-C reaches this process only.
     quiet = {"stdout": subprocess.DEVNULL, "env": as_child()}
     with subprocess.Popen(call, start_new_session=True, **quiet) as process:
@@ -60,7 +66,7 @@ def run_again(command, present, options, folder):
     if status == 2:
         sys.exit(2)  # it has printed why
     if status:
-        raise InputError(f"{module} ended with status {status}")
+        raise InputError(f"{command} ended with status {status}")
 
 
 def judge(name, present, folder, verdicts):

@@ -22,7 +22,7 @@ SHAPES = {
     "data": DATA,
     "versions": VERSIONS,
     "tables": {"*": str},
-    "space": dict,
+    "space": {"*": list | dict},
     "machine": {"processor": str, "cores": int, "memory_gib": float | int | None},
     "sgemm_gflops": {"*": float | int},
     "comparison": {"data": DATA, "versions": VERSIONS},

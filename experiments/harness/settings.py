@@ -82,15 +82,14 @@ class Command(NamedTuple):
         return self.defaults.get(option, OPTIONS[option].default)
 
 
-def _whole(minimum, maximum=None):
+def _whole(minimum, maximum=10_000):
     def convert(text):
         number = int(text)
-        if number < minimum or (maximum is not None and number > maximum):
+        if not minimum <= number <= maximum:
             raise ValueError
         return number
 
-    bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-    return Type("N", f"a whole number {bounds}", convert)
+    return Type("N", f"a whole number from {minimum} to {maximum}", convert)
 
 
 def _choice(*choices):
@@ -128,7 +127,7 @@ _OPTIONS = (
     Option("folds", _whole(2), "stratified, shuffled folds of each cross-validation", 10, True),
     Option("epochs", _whole(1, 2**31 - 1), "passes over the training rows", 300, True),
     Option("seed", _whole(0, 2**32 - 1), "seed of all splits and networks", 7, True),
-    Option("jobs", _whole(1), _JOBS, os.cpu_count() or 1),
+    Option("jobs", _whole(1, 1000), _JOBS, os.cpu_count() or 1),
     Option("data", _FILE, _DATA, Path("data/sonar.csv")),
     Option("target", Type("COLUMN", "text", str), _TARGET, recorded=True),
     Option("task", _choice("classification", "regression"), _TASK, "classification", True),

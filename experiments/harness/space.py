@@ -1,6 +1,7 @@
 """The space of settings that `make tune` searches: the default one, or one from a TOML file."""
 
 import json
+import math
 import tomllib
 from pathlib import Path
 
@@ -38,7 +39,10 @@ def read_space(path: Path) -> dict:
     for name in content:
         if "__" not in name:
             raise InputError(f"{name} cannot be searched: it is a whole step of the pipeline")
-    return {name: _values(path, name, values) for name, values in content.items()}
+    space = {name: _values(path, name, values) for name, values in content.items()}
+    if math.prod(len(values) for values in space.values() if isinstance(values, list)) > LARGEST:
+        raise InputError(f"{path} has too many combinations; use bounds in place of lists")
+    return space
 
 
 def describe_space(space: dict) -> dict:
@@ -82,14 +86,14 @@ def short_names(candidate: dict) -> dict:
 
 
 def _values(path, name, values):
-    if isinstance(values, list) and values and all(map(_is_finite, values)):
+    if isinstance(values, list) and values and _is_usable(values):
         none = 0.0 if name.endswith("dropout") else None
         values = [tuple(value) if isinstance(value, list) else value for value in values]
         return [none if value == "none" else value for value in values]
     bounds = isinstance(values, dict) and isinstance(values.get("log", False), bool)
     if bounds and {"low", "high"} <= set(values) <= {"low", "high", "log"}:
         low, high, log = values["low"], values["high"], values.get("log")
-        numbers = all(type(end) in (int, float) and _is_finite(end) for end in (low, high))
+        numbers = all(type(end) in (int, float) and _is_usable(end) for end in (low, high))
         if numbers and low < high and (low > 0 or not log):
             if isinstance(low, int) and isinstance(high, int) and not log:
                 return stats.randint(low, high + 1)
@@ -97,6 +101,8 @@ def _values(path, name, values):
     raise InputError(f"{path}: {name} needs a list of values, or {{low = …, high = …}}")
 
 
-def _is_finite(value):
-    """Return whether a value is no number, or one that is not too large to compute with."""
-    return not isinstance(value, int | float) or abs(value) <= LARGEST
+def _is_usable(value):
+    """Return whether a value is text, a number that is not too large, or has only such."""
+    if isinstance(value, list | dict):
+        return all(map(_is_usable, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) or (isinstance(value, int | float) and abs(value) <= LARGEST)

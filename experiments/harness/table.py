@@ -33,10 +33,12 @@ ENCODINGS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+csv.field_size_limit(2**31 - 1)  # a cell may be a text
 CONTROL = bytes({*range(32)} - set(b"\t\n\v\f\r"))
 OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 # RuntimeError: of a zip archive with a password, or packed in an unknown way.
-UNREADABLE = (OSError, EOFError, ValueError, KeyError, RuntimeError, zlib.error, zipfile.BadZipFile)
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, RuntimeError)
+UNREADABLE += (zlib.error, zipfile.BadZipFile, csv.Error)
 COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 ARFF = re.compile(rb"(?:[ \t]*(?:%[^\n]*)?\r?\n)*[ \t]*@relation\b", re.I)
 ARFF_DATA = re.compile(r"^[ \t]*@data\b.*$", re.I | re.M)
@@ -98,12 +100,12 @@ def read_table(path: Path) -> Table:
             return Table(**found, **_read_excel(content))
         if content.startswith(OLD_EXCEL):
             raise ValueError("it is a workbook of before 2007; save it as CSV")
+        encoding = _encoding(path, content)
+        if ARFF.match(content):
+            return Table(**found, **_read_arff(path, content, encoding))
+        return Table(**found, **_read_text(path, content, encoding))
     except UNREADABLE as error:
         raise InputError(f"cannot read {path}: {' '.join(str(error).split())}") from error
-    encoding = _encoding(path, content)
-    if ARFF.match(content):
-        return Table(**found, **_read_arff(path, content, encoding))
-    return Table(**found, **_read_text(path, content, encoding))
 
 
 def _unpacked(path, content):
@@ -124,6 +126,8 @@ def _unpacked(path, content):
 
 def _read_parquet(content):
     table = parquet.read_table(io.BytesIO(content))
+    if not table.num_columns:
+        raise ValueError("it has no columns")
     columns = [pc.fill_null(pc.cast(column, pa.string()), "") for column in table.columns]
     return _without_blank_rows(columns) | {"names": table.column_names}
 
@@ -135,6 +139,8 @@ def _read_excel(content):
         )
     except ImportError as error:
         raise InputError("to read a workbook, install openpyxl, or save it as CSV") from error
+    except Exception as error:  # openpyxl raises errors of any type
+        raise ValueError(f"it is not a workbook, or is corrupt ({error})") from error
     sheets = {name: sheet for name, sheet in sheets.items() if sheet.size}
     if not sheets:
         raise ValueError("it has no cells")

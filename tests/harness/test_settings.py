@@ -56,8 +56,8 @@ def test_defaults_that_differ():
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        ("--repeats=0", "`repeats` must be a whole number of at least 1, got 0"),
-        ("--folds=1", "`folds` must be a whole number of at least 2, got 1"),
+        ("--repeats=0", "`repeats` must be a whole number from 1 to 10000, got 0"),
+        ("--folds=1", "`folds` must be a whole number from 2 to 10000, got 1"),
         ("--epochs=ten", "`epochs` must be a whole number from 1 to 2147483647, got 'ten'"),
         ("--epochs=2147483648", "from 1 to 2147483647, got 2147483648"),
         ("--seed=-1", "`seed` must be a whole number from 0 to 4294967295, got -1"),
@@ -67,7 +67,7 @@ def test_defaults_that_differ():
         ("--jobs=", "got ''"),
         ("--inner-folds=1", "`inner-folds` must be"),
         ("--candidates=0", "`candidates` must be"),
-        ("--minutes=0", "`minutes` must be a whole number of at least 1, got 0"),
+        ("--minutes=0", "`minutes` must be a whole number from 1 to 10000, got 0"),
         ("--halvings=10", "`halvings` must be a whole number from 0 to 9, got 10"),
         ("--engine=abacus", "`engine` must be one of stacked, scikit-learn, got 'abacus'"),
         ("--part=half", "`part` must be one of engines, search, tables, kills, all, got 'half'"),

@@ -151,7 +151,7 @@ def test_a_file_whose_name_is_not_utf_8(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--folds=1", "`folds` must be a whole number of at least 2, got 1; see --help"),
+        ("--folds=1", "`folds` must be a whole number from 2 to 10000, got 1; see --help"),
         ("--folds=98", "data/sonar.csv: class 'R' has 97 rows, fewer than the 98 folds"),
         ("--data=none.csv", "cannot read none.csv: No such file or directory"),
         ("--results=README.md", "cannot write results to README.md"),
