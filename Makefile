@@ -73,10 +73,19 @@ lint: $(INSTALLED)  ## Check style, spelling and that the lock fits pyproject.to
 	@$(RUN) pip --isolated install --dry-run --quiet --no-index --no-build-isolation \
 	    --disable-pip-version-check '.[study,excel,dask,test]'
 
-audit: $(INSTALLED)  ## Look the locked packages up among known vulnerabilities
-	@$(PYTHON) -m venv $(VENV)-audit
-	@$(VENV)-audit/bin/pip install -qq --disable-pip-version-check pip-audit
-	@$(VENV)-audit/bin/pip-audit --requirement requirements.txt --require-hashes --disable-pip --strict
+AUDIT = PATH="$$PATH:$(VENV)-audit/bin" pip-audit
+FAILED = { echo "make audit: $(1); what failed is in $(VENV)-audit/log" >&2; exit 2; }
+audit:  ## Look the locked packages up among known vulnerabilities (needs the network)
+	@mkdir -p $(VENV)-audit
+	@$(AUDIT) --version >$(VENV)-audit/log 2>&1 || { \
+	    $(PYTHON) -m venv $(VENV)-audit && \
+	    $(VENV)-audit/bin/pip install -qq --disable-pip-version-check --retries 1 pip-audit; \
+	} >$(VENV)-audit/log 2>&1 || $(call FAILED,needs pip-audit or a package index to install it from)
+	@$(AUDIT) --requirement requirements.txt --require-hashes --disable-pip --strict \
+	    --progress-spinner off >$(VENV)-audit/found 2>$(VENV)-audit/log || \
+	    { test -s $(VENV)-audit/found && cat $(VENV)-audit/found >&2 && exit 1; } || \
+	    $(call FAILED,needs the network to look packages up)
+	@cat $(VENV)-audit/log
 
 lock: $(INSTALLED)  ## Write requirements.txt anew from pyproject.toml
 	@$(RUN) pip install --quiet uv

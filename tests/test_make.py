@@ -166,3 +166,34 @@ def test_help_lists_targets_and_variables(make):
     for name, command in COMMANDS.items():
         assert f"  make {name} " in done.stdout
         assert all(f"  {OPTIONS[option].variable}=" in done.stdout for option in command.options)
+
+
+AUDITS = [
+    ("echo All is well >&2", "All is well\n", []),
+    ("echo keras 3 CVE-1; echo Found 1 >&2; exit 1", "", ["keras 3 CVE-1"]),
+    ("seq 30 >&2; exit 1", "", ["make audit: needs the network to look packages up; "]),
+    (None, "", ["make audit: needs pip-audit or a package index to install it from; "]),
+]
+
+
+@pytest.mark.parametrize(("found", "out", "lines"), AUDITS)
+def test_an_audit_says_what_it_finds_or_needs(tmp_path, found, out, lines):
+    """By a pip-audit that is installed; there is none, and none can be installed, if it fails."""
+    scripts = {
+        "pip-audit": f'[ "$1" = --version ] && exit {int(found is None)}\n{found}',
+        "python": f'[ "$2" = venv ] && exit 1\nexec "{sys.executable}" "$@"',
+    }
+    for name, script in scripts.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        ["make", "audit", f"VENV={tmp_path}/venv", f"PYTHON={tmp_path}/python"],
+        cwd=REPOSITORY,
+        env=CLEAN | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2 if lines else 0, out)
+    said = [line for line in done.stderr.splitlines() if not line.startswith("make: *** ")]
+    assert len(said) == len(lines)
+    assert all(line.startswith(start) for line, start in zip(said, lines, strict=True))
