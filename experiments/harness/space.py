@@ -39,6 +39,8 @@ def read_space(path: Path) -> dict:
     for name in content:
         if "__" not in name:
             raise InputError(f"{name} cannot be searched: it is a whole step of the pipeline")
+    if f"{MODEL}task" in content:
+        raise InputError(f"{MODEL}task cannot be searched; TASK=regression predicts a number")
     space = {name: _values(path, name, values) for name, values in content.items()}
     if math.prod(len(values) for values in space.values() if isinstance(values, list)) > LARGEST:
         raise InputError(f"{path} has too many combinations; use bounds in place of lists")
