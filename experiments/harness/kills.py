@@ -166,7 +166,8 @@ def _is_writing(folder):
 
 def _processes():
     """Return the parent of every process that has not ended, by number."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True)
+    ps = ["ps", "-A", "-o", "pid=,ppid=,stat="]
+    listed = subprocess.run(ps, capture_output=True, text=True)
     rows = map(str.split, listed.stdout.splitlines())
     return {int(pid): int(parent) for pid, parent, state in rows if state[0] != "Z"}
 
