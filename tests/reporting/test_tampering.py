@@ -3,6 +3,7 @@
 The cases follow from the schema, so that a new table is covered by itself.
 """
 
+import contextlib
 import io
 import json
 from argparse import Namespace
@@ -10,10 +11,14 @@ from argparse import Namespace
 import pandas as pd
 import pytest
 
-from experiments import figures, report, verify
-from experiments.harness import reruns, store
+from experiments import compare, figures, report, verify
+from experiments.harness import cli, reruns, store
+from experiments.harness.dataset import read_dataset
 from experiments.harness.errors import InputError
-from experiments.harness.schema import SHAPES, TABLES
+from experiments.harness.runner import Run
+from experiments.harness.schema import ARMS, SHAPES, TABLES
+from experiments.harness.settings import REPEATABLE
+from tests.conftest import SONAR
 from tests.reporting.conftest import rewrite
 
 CELLS = (None, "x\x1b[31m", True, 0.5, -7, 1e300)
@@ -37,7 +42,7 @@ def key_changes(metadata):
     changed = {}
     for key in metadata.keys() - {store.CHECKSUM}:
         changed[f"without {key}"] = {k: v for k, v in metadata.items() if k != key}
-        for value in VALUES:
+        for value in VALUES if key in SHAPES else VALUES[:2]:
             changed[f"{key} is {value!r}"] = metadata | {key: value}
     return changed
 
@@ -81,8 +86,37 @@ def test_changed_columns_are_refused_unless_they_may_be_so(published, tmp_path, 
         assert change != "0.5" or kind not in ("text", "whole")
 
 
+@pytest.fixture(scope="module")
+def present(published):
+    return verify.read_results(published)
+
+
+@pytest.fixture
+def verified(published, present, tmp_path, monkeypatch, capsys):
+    """Let `make verify` use a table that was accepted, as far as the call of its command."""
+    options = cli.parse("verify", "", [f"--data={SONAR}", f"--results={published}"])
+    data, here = read_dataset(SONAR, folds=2), verify.provenance()
+    monkeypatch.setattr(verify, "read_dataset", lambda *_, **__: data)
+    monkeypatch.setattr(verify, "provenance", lambda: here)
+
+    def check(folder, name):
+        if (command := TABLES[name].command) not in REPEATABLE:
+            return
+        metadata = reruns.EARLIER.get(command, {}) | store.read_metadata(folder, name)
+        changed = present | {name: (present[name][0], metadata)}
+        if answer(verify.check_commands, [command], changed, options) is None:
+            call = reruns.rerun_call(command, changed, options, tmp_path)
+            with contextlib.suppress(SystemExit):  # which it says on one line
+                cli.parse(command, "", call[3:])
+        assert capsys.readouterr().err.count("\n") <= 1
+
+    return check
+
+
 @pytest.mark.parametrize("name", COMMITTED)
-def test_changed_metadata_are_refused_unless_nothing_depends_on_them(published, tmp_path, name):
+def test_changed_metadata_are_refused_unless_nothing_depends_on_them(
+    published, tmp_path, verified, name
+):
     table, path = store.read_table(published, name)[:ROWS], tmp_path / f"{name}.json"
     path.write_bytes((published / f"{name}.json").read_bytes())
     rewrite(tmp_path, name, table)
@@ -93,6 +127,45 @@ def test_changed_metadata_are_refused_unless_nothing_depends_on_them(published, 
             assert refused(tmp_path, name) == (key in TABLES[name].metadata), label
         elif not refused(tmp_path, name):
             assert key not in SHAPES or store._has_shape(changed[key], SHAPES[key]), label
+            verified(tmp_path, name)
+
+
+def accepted(folder, name):
+    """Change a table, and then its metadata, in the folder; yield where that is not refused."""
+    path = folder / f"{name}.json"
+    table, metadata = store.read_table(folder, name), json.loads(path.read_text())
+    columns = [column for column in TABLES[name].columns if column in table]
+    for changed in column_changes(table, columns).values():
+        rewrite(folder, name, changed)
+        if not refused(folder, name):
+            yield
+    rewrite(folder, name, table)
+    for changed in key_changes(metadata).values():
+        path.write_text(json.dumps(changed | {store.CHECKSUM: store.checksum(folder, name)}))
+        if not refused(folder, name):
+            yield
+
+
+def shorten(folder, names, select):
+    for name in names:
+        rewrite(folder, name, select(store.read_table(folder, name)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hidden", "remedies"])
+def test_arms_that_are_accepted_are_compared_or_refused(results, monkeypatch, name):
+    shorten(results, [*ARMS, "remedies", "context"], lambda table: table[table["repeat"] <= 2])
+    if name != "remedies":
+        (results / "remedies.csv").unlink()
+    context = store.read_table(results, "context")
+    monkeypatch.setattr(compare, "score_references", lambda *_: context)
+    monkeypatch.setattr(Run, "write", lambda *_, **__: results)
+    this = Run("compare", cli.parse("compare", "", [f"--data={SONAR}", f"--results={results}"]))
+    given = dict(vars(this.options))
+    for _ in accepted(results, name):
+        vars(this.options).update(given)
+        if answer(compare.adopt_options, this) is None:
+            answer(compare.write_comparison, this)
 
 
 def several_at_once(table, schema):
