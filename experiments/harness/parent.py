@@ -15,7 +15,8 @@ def as_child() -> Mapping[str, str]:
 
 def follow_parent() -> None:
     """End this process with the one that has started it by `as_child`, if any has."""
-    if parent := os.environ.pop(PARENT, None):
+    parent = os.environ.pop(PARENT, None)
+    if parent and os.name == "posix":  # on Windows a launcher may stand between the two
         end_with(int(parent))
 
 
