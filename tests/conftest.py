@@ -10,6 +10,7 @@ import pytest
 
 from experiments.harness import files
 from experiments.harness.dataset import read_dataset
+from experiments.harness.tensorflow import start_tensorflow
 
 REPOSITORY = Path(__file__).parents[1]
 SONAR = REPOSITORY / "data" / "sonar.csv"
@@ -19,6 +20,10 @@ POSIX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="needs make or P
 def pytest_configure(config):
     saving_by_keras = "ignore:__array__ implementation"
     config.addinivalue_line("filterwarnings", saving_by_keras)
+
+
+def pytest_collectstart():
+    start_tensorflow()  # quietly, before a test module imports it
 
 
 @pytest.fixture(scope="session")

@@ -62,14 +62,18 @@ def map_on_workers(client, function, arguments, shared, callback) -> list:
     return [results[i] for i in range(len(futures))]
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that results depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
 @functools.cache
 def fingerprint() -> dict[str, str]:
     """Return the versions that results depend on, and a checksum of this library's source."""
     source = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         source.update(path.read_bytes())
-    versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
-    return versions | {"foldstack's source": source.hexdigest()[:12]}
+    return versions() | {"foldstack's source": source.hexdigest()[:12]}
 
 
 def _call_if_alike(client, function, *arguments):

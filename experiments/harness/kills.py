@@ -70,7 +70,6 @@ def _check_command(command, given, before, times, signals):
         moment = seconds * (number + 0.5) / times
         if number == times - 1 and command != "verify":
             moment = None
-        survivors = None
         for _ in range(5):  # until it is not done before it could be killed
             shutil.rmtree(killed, ignore_errors=True)
             shutil.copytree(before, killed)

@@ -8,19 +8,18 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from experiments.foldstack.cluster import versions
 from experiments.harness.files import REPOSITORY
 
 LOCK = "requirements.txt"
 TRAINING = ("draws", "engine", "estimators", "halving", "metrics", "nested", "network", "recipe")
 TRAINING += ("reference", "stack", "stopping", "tasks")
-PACKAGES = ("tensorflow", "keras", "scikeras", "scikit-learn", "pandas", "numpy")
 
 
 def provenance() -> dict:
     """Return the versions, the training code's checksum, the kind of processor, the commit."""
-    versions = {package: version(package) for package in PACKAGES}
     return {
-        "versions": {"python": platform.python_version()} | versions,
+        "versions": versions() | {"pandas": version("pandas")},
         "code": training_code(),
         "processor": processor(),
         "commit": _commit(),

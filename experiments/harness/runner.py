@@ -90,7 +90,7 @@ class Run:
                 raise InputError(self._memory_needed()) from error
 
     def _memory_needed(self):
-        """Say what a stack needs; measured were four to six times the memory of its samples."""
+        """Return what a stack needs: five times its samples; four to six were measured."""
         network, jobs = 4 * self.data.X.size, self.options.jobs  # bytes in single precision
         engine = foldstack.engine
         copies = max(1, min(engine.STACK_COPIES, engine.STACK_BYTES // network))

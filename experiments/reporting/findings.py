@@ -280,17 +280,18 @@ def _answer(tuned, difference, guessing, measure):
 
     - ``guessing``: neither the tuned networks nor the baseline are better than always guessing
       the largest class, or the mean; no 95% interval of a score over the outer folds lies on
-      the better side of it. Scores that are the same in every fold, such as 100%, have no
-      interval; they are better if they are larger.
+      the better side of it.
     - ``use``: the 95% interval of the gain, tuned minus baseline, lies above zero.
     - ``keep``: the gain is not above zero, or its interval ends below the margin: one point of
       an accuracy, 0.01 of R², ROC AUC or F1, 1% of the loss that always guessing has.
     - ``unclear`` otherwise: the rows are too few to tell.
+
+    A score that is the same in every fold, such as 100%, has no interval and counts as it is.
     """
     sign, name = measure.sign, measure.name
     scores = sign * tuned[name], sign * tuned[f"baseline_{name}"]
-    lows = [t_interval(each).low for each in scores]
-    lows = [each.mean() if low == -np.inf else low for each, low in zip(scores, lows, strict=True)]
+    intervals = [t_interval(of_folds) for of_folds in scores]
+    lows = [found.mean if np.isinf(found.low) else found.low for found in intervals]
     if guessing and max(lows) <= sign * guessing[name]:
         return "guessing"
     ends = sorted(sign * difference[f"dataset_{end}"] for end in ("low", "high"))
@@ -330,10 +331,18 @@ def _dropout_in(tuned, candidates, measure):
 
 
 def _difference(folds, first, second, measure):
-    """Compare two columns of scores fold by fold; accuracies in percentage points."""
+    """Compare two columns of scores fold by fold; accuracies in percentage points.
+
+    A difference that is the same in every fold has no interval. If the sign test finds it
+    significant, which takes six folds, its value stands for both ends.
+    """
     ratio = np.mean(folds["n_test"] / folds["n_train"])
     ways = {"repeats": folds["repeat"], "test_train_ratio": ratio, "scale": _scale(measure)}
     compared = compare(folds[first], folds[second], **ways)
+    sign_test = 0.5 ** (len(folds) - 1)
+    if np.isinf(compared.dataset_low) and sign_test < 0.05:
+        ends = dict.fromkeys(("dataset_low", "dataset_high"), compared.difference)
+        compared = compared._replace(**ends, dataset_p=sign_test)
     gain = measure.sign * compared.difference
     return compared._asdict() | {
         "dataset_verdict": verdict(gain, compared.dataset_p),

@@ -189,9 +189,17 @@ def test_the_answer_follows_the_rule(gains, guessing, answer):
     assert findings._answer(tuned, difference, guessing, measure) == answer
 
 
-@pytest.mark.parametrize(("guessing", "answer"), [(0.55, "keep"), (1.0, "guessing")])
-def test_scores_that_are_the_same_in_every_fold_can_beat_guessing(guessing, answer):
-    tuned = pd.DataFrame({"accuracy": [1.0] * 4, "baseline_accuracy": [1.0] * 4})
+@pytest.mark.parametrize(
+    ("folds", "baseline", "guessing", "answer"),
+    [
+        (4, 1.0, 0.55, "keep"),
+        (4, 1.0, 1.0, "guessing"),
+        (5, 0.5, 0.5, "unclear"),
+        (6, 0.5, 0.5, "use"),
+    ],
+)
+def test_scores_that_are_the_same_in_every_fold(folds, baseline, guessing, answer):
+    tuned = pd.DataFrame({"accuracy": [1.0] * folds, "baseline_accuracy": [baseline] * folds})
     tuned, measure = tuned.assign(repeat=1, n_test=25, n_train=75), MEASURES["accuracy"]
     difference = findings._difference(tuned, "accuracy", "baseline_accuracy", measure)
     guessing = {"label": "no", "accuracy": guessing}
