@@ -40,11 +40,11 @@ def check_table(path: Path, given: Mapping[str, object], options: Namespace) -> 
         folder = Path(name)
         tuning = run_script("tune", given | {"results": folder})
         if tuning.returncode:
-            return row | {"outcome": "refused", "answer": tuning.stderr.splitlines()[-1]}
+            return row | {"outcome": "refused", "answer": _last_line(tuning, path)}
         rows = {"data": path, "model": folder / "tuned.keras", "results": folder}
         prediction = run_script("predict", rows)
         if prediction.returncode:
-            return row | {"outcome": "not predicted", "answer": prediction.stderr.splitlines()[-1]}
+            return row | {"outcome": "not predicted", "answer": _last_line(prediction, path)}
         predicted = len(store.read_table(folder, "predictions"))
         tuned, metadata = store.read_table(folder, "tuned"), store.read_metadata(folder, "tuned")
     seconds = time.perf_counter() - started
@@ -76,6 +76,11 @@ def check_table(path: Path, given: Mapping[str, object], options: Namespace) -> 
         "high": compared.new_data_high,
         "seconds": seconds,
     }
+
+
+def _last_line(process, path):
+    """Return what a process said last, with the name of the table in place of its path."""
+    return process.stderr.splitlines()[-1].replace(str(path), path.name)
 
 
 def score_peer(data, measure, metadata) -> np.ndarray:

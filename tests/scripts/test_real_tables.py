@@ -33,7 +33,7 @@ def test_every_table_has_its_row(folder, tmp_path, capsys, monkeypatch):
     assert list(table.index) == ["bodyfat.arff", "iris.csv", "nothing.csv"]
     assert table["outcome"].tolist() == ["predicted", "predicted", "refused"]
     assert table["predictions"].tolist()[:2] == [442, 150]
-    assert table.loc["nothing.csv", "answer"].endswith("nothing.csv is empty")
+    assert table.loc["nothing.csv", "answer"] == "tune: nothing.csv is empty"
     assert table["score"].tolist()[:2] == ["r2", "accuracy"]
     assert table.loc["iris.csv", "scikit_learn"] > 0.9 > table.loc["iris.csv", "guessing"]
     assert table["difference"].tolist()[:2] == pytest.approx(
