@@ -351,12 +351,15 @@ def _difference(folds, first, second, measure):
 
 
 def validation(folder: Path) -> dict:
-    """Return the comparisons of the stacked engine with scikit-learn's loop and search."""
+    """Return what `make validate` has found, part by part."""
     parts = {"arms": "validation", "search": "validation-search", "tables": "validation-tables"}
-    return {
+    found = {
         part: _read_records(folder, name) if store.exists(folder, name) else None
         for part, name in parts.items()
     }
+    if found["tables"]:
+        found["minutes"] = store.read_metadata(folder, parts["tables"])["minutes"]
+    return found
 
 
 def speed(folder: Path) -> dict:
