@@ -28,6 +28,7 @@ SHAPES = {
     "comparison": {"data": DATA, "versions": VERSIONS},
     "model": {"file": str, "sha256": str},
     "guessing": dict | None,
+    "minutes": int | None,
     "of": [str],
     "candidates": [dict],
     "scoring": [str],
