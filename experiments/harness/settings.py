@@ -110,7 +110,15 @@ def _columns(text):
 _COLUMNS = Type("COLUMN,COLUMN", "names or numbers of columns", _columns)
 ARMS = ("baseline", "visible", "hidden", "control")
 REPEATABLE = (*ARMS, "remedies", "compare", "tips", "evaluation", "tune", "report")
-_FILE, _FOLDER = Type("FILE", "a path", Path), Type("FOLDER", "a path", Path)
+
+
+def _path(text):
+    if not text:
+        raise ValueError  # it would be the current folder
+    return Path(text)
+
+
+_FILE, _FOLDER = Type("FILE", "a path", _path), Type("FOLDER", "a path", _path)
 SCORES = ("accuracy", "balanced_accuracy", "roc_auc", "f1", "log_loss")
 SCORES_OF_NUMBERS = ("r2", "mean_absolute_error")
 PARTS = ("engines", "search", "tables", "kills", "all")

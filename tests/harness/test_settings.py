@@ -65,6 +65,7 @@ def test_defaults_that_differ():
         ("--seed=1.5", "got '1.5'"),
         ("--jobs=" + "9" * 5000, "`jobs` must be"),
         ("--jobs=", "got ''"),
+        ("--results=", "`results` must be a path, got ''"),
         ("--inner-folds=1", "`inner-folds` must be"),
         ("--candidates=0", "`candidates` must be"),
         ("--minutes=0", "`minutes` must be a whole number from 1 to 10000, got 0"),

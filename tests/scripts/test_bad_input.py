@@ -54,7 +54,7 @@ OPTIONS = [
     ("hidden", ["--folds=209", SONAR_IS], "97 rows, fewer than the 209 folds"),
     ("baseline", ["--engine=scikit-learn", "--curves"], "--curves needs --engine stacked"),
     ("baseline", ["--engine=scikit-learn", "--scheduler=tcp://x:1"], "--scheduler needs"),
-    ("visible", ["--results=", SONAR_IS], "results would be mixed up with the project's own"),
+    ("visible", ["--results=.", SONAR_IS], "results would be mixed up with the project's own"),
     ("visible", ["--target=metal", SONAR_IS], "has no column 'metal'"),
     ("hidden", ["--target=62", SONAR_IS], "has no column '62': its 61 columns are"),
     ("baseline", [SONAR_IS, "--results={here}/results/baseline.csv"], "cannot write results to"),
