@@ -23,7 +23,7 @@ options and sources of public tables; others are read as they are.
 
 PART=kills kills every command that writes, five times each (REPEATS), by SIGKILL, SIGTERM and
 Ctrl-C in turn: every table must be the earlier one or the new one, whole, and no process may be
-left. It takes about 15 minutes and writes nothing.
+left. It takes 15 to 25 minutes and writes nothing.
 """
 
 import sys
