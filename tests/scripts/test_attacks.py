@@ -57,11 +57,11 @@ tune        --scoring=r2                        must be among accuracy
 tune        --task=regression --scoring=f1      is not a number
 tune        --inner-folds=10000                 too few for 10000 inner folds
 tune        --minutes=1 --candidates=10000      `minutes` must be at least
-tune        --space=                            Is a directory
+tune        --space=                            must be a path
 tune        --space={here}/loop                 Too many levels of symbolic links
 tune        --data={here}/loop                  Too many levels of symbolic links
 predict     --model={here}/loop                 Too many levels of symbolic links
-predict     --model=                            Is a directory
+predict     --model=                            must be a path
 predict     --model={here}/results/tuned.csv    is not a model saved by
 predict     --model={here}/results/report.html  is not a model saved by
 predict     --model=\udcff                      \\udcff
