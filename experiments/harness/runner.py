@@ -90,7 +90,7 @@ class Run:
                 raise InputError(self._memory_needed()) from error
 
     def _memory_needed(self):
-        """Return what a stack needs: five times its samples; four to six were measured."""
+        """Say how much memory a stack needs: about five times its samples (measured: 4 to 6)."""
         network, jobs = 4 * self.data.X.size, self.options.jobs  # bytes in single precision
         engine = foldstack.engine
         copies = max(1, min(engine.STACK_COPIES, engine.STACK_BYTES // network))

@@ -4,7 +4,7 @@ import pytest
 
 
 def set_precision(name):
-    import keras  # by what runs tests, quietly: not by what hands them out
+    import keras  # not above: the process that only hands out tests loads this file, too
 
     keras.config.set_floatx(name)
     keras.config.set_dtype_policy(name)
