@@ -4,6 +4,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import pandas as pd
 
 from experiments.harness import store
@@ -12,6 +13,7 @@ from experiments.harness.files import locked
 from experiments.harness.provenance import is_committed
 
 AT_ONCE = 1000  # networks trained between two savings
+Network = tuple[int, int]  # repeat and seed, see `Run.networks`
 SAME = {  # what makes two runs the same, but for their length: its key in the metadata
     "the training code": "code",
     "the settings": "settings",
@@ -30,18 +32,19 @@ def grow(
     name: str,
     by: str,
     settings: Mapping[object, Mapping[str, object]],
-    tabulate: Callable[[object, Mapping, list[int]], pd.DataFrame],
+    tabulate: Callable[[object, Mapping, list[Network]], pd.DataFrame],
     metadata: Mapping[str, object],
     *,
+    networks: Mapping[object, list[Network]] | None = None,
+    build: Callable[[Mapping], object] | None = None,
     kept: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table,
-    at_once: float | None = None,
-    epochs: int | None = None,
+    curves: bool = False,
     **options: object,
 ) -> pd.DataFrame:
     """Cross-validate networks, as far as the folder of results lacks their scores.
 
-    If an earlier run was the same (`SAME`) but shorter, only the missing repeats are trained; if
-    it was not shorter, all are trained again. What is finished is saved in a hidden table, from
+    If an earlier run was the same (`SAME`) but shorter, only what it lacks is trained; if it was
+    not shorter, all are trained again. What is finished is saved in a hidden table, from
     which an interrupted run continues; `unfinished` names its files.
 
     Parameters
@@ -52,15 +55,17 @@ def grow(
     settings : mapping
         The settings of each network, by its value in that column.
     tabulate : callable
-        Turns (value, scores, repeats) into rows of the table.
+        Turns (value, scores, networks) into rows of the table.
     metadata : mapping
         Those that the table will be written with.
+    networks : mapping, optional
+        The repeats and seeds of each value; by default all of the run.
+    build : callable, optional
+        Builds the pipeline of settings; by default `Run.pipeline`.
     kept : callable, optional
         Selects the rows of an earlier table that need not be trained again.
-    at_once : float, optional
-        Networks trained between two savings.
-    epochs : int, optional
-        By default those of the run's options.
+    curves : bool, default=False
+        Whether to train the first seed of every split with learning curves, all at once.
     **options
         Of `Run.cross_validate`.
 
@@ -70,40 +75,45 @@ def grow(
         All rows, sorted.
     """
     folds, keys = this.options.folds, list(store.TABLES[name].keys)
-    repeats = range(1, len(this.splits) // folds + 1)
-    wanted = {(value, repeat) for value in settings for repeat in repeats}
+    networks, build = networks or dict.fromkeys(settings, this.networks), build or this.pipeline
+    wanted = {(value, *network) for value in settings for network in networks[value]}
 
-    def networks(table):
-        return pd.Series(zip(table[by], table["repeat"], strict=True), table.index, dtype=object)
+    def identify(table):
+        columns = (table[column] for column in (by, "repeat", "seed"))
+        return pd.Series(zip(*columns, strict=True), table.index, dtype=object)
 
     with locked(this.results):
         earlier, differences = _read(this.results, name, name, metadata)
         saved, others = _read(this.results, _part(name), name, metadata)
-    lengths = earlier["repeat"].nunique(), len(repeats)
+    lengths = len(earlier), folds * len(wanted)
     earlier = kept(earlier[:0] if differences else earlier)
-    if wanted <= set(networks(earlier)):
+    if wanted <= set(identify(earlier)):
         earlier = earlier[:0]
     rows = pd.concat([saved[:0] if others else saved, earlier], ignore_index=True)
-    rows = rows[networks(rows).isin(wanted)].drop_duplicates(keys)
+    rows = rows[identify(rows).isin(wanted)].drop_duplicates(keys)
 
-    missing, blocks = wanted - set(networks(rows)), []
-    at_once = max(1, int(min(at_once or AT_ONCE, len(this.splits)) // folds))
+    missing, blocks = wanted - set(identify(rows)), []
+    at_once = max(1, AT_ONCE // folds)
     for value in settings:
-        numbers = [repeat for repeat in repeats if (value, repeat) in missing]
-        blocks += [(value, numbers[i : i + at_once]) for i in range(0, len(numbers), at_once)]
+        left = [network for network in networks[value] if (value, *network) in missing]
+        first = [network for network in left if curves and network[1] == 1]
+        left = left[len(first) :]
+        blocks += [(value, first)] if first else []
+        blocks += [(value, left[i : i + at_once]) for i in range(0, len(left), at_once)]
     size = {value: this.size(settings[value]) for value in settings}
-    more = {"epochs": epochs} if epochs else {}
     total = sum(size[value] * len(block) * folds for value, block in blocks)
     with this.training(total) as progress:
         _say_what_is_replaced(this, name, *lengths, differences)
         for number, (value, block) in enumerate(blocks, start=1):
-            splits = [(repeat - 1) * folds + fold for repeat in block for fold in range(folds)]
+            splits = this.split_numbers(block)
+            seeds = np.repeat([seed - 1 for _, seed in block], folds)
+            more = {"return_curves": True} if curves and block[0][1] == 1 else {}
             scores = this.cross_validate(
-                this.pipeline(settings[value], **more),
+                build(settings[value]),
                 [this.splits[i] for i in splits],
-                seeds=[this.seeds[i] for i in splits],
-                progress=lambda networks, value=value: progress(size[value] * networks),
-                **options,
+                seeds=[this.seeds[seed][i] for seed, i in zip(seeds, splits, strict=True)],
+                progress=lambda done, value=value: progress(size[value] * done),
+                **options | more,
             )
             rows = pd.concat([rows, tabulate(value, scores, block)])
             if number < len(blocks):
@@ -135,7 +145,7 @@ def _say_what_is_replaced(this, name, before, now, differences):
     """Say on stderr that a longer table is replaced, or that one cannot be continued."""
     if before > now or (0 < before < now and differences):
         path = this.results / f"{name}.csv"
-        line = f"{this.command}: replaces {path} of {before} repeats"
+        line = f"{this.command}: replaces {path} of {before:,} networks"
         if differences:
             line += f", which differ in {', '.join(differences)}"
         if is_committed(path):

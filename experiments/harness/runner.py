@@ -57,15 +57,23 @@ class Run:
         return foldstack.repeated_splits(X, y, n_splits=folds, n_repeats=repeats, **more)
 
     @functools.cached_property
-    def seeds(self) -> list[int]:
-        """The seed of each split's network."""
-        return foldstack.network_seeds(self.options.seed, len(self.splits))
+    def seeds(self) -> list[list[int]]:
+        """The seeds of the networks, of shape (n_seeds, n_splits)."""
+        n_seeds, n_splits = getattr(self.options, "seeds", 1), len(self.splits)
+        roots = [(self.options.seed, number) for number in range(n_seeds)]
+        return [foldstack.network_seeds(root, n_splits) for root in roots]
+
+    @functools.cached_property
+    def networks(self) -> list[tuple[int, int]]:
+        """The pairs (repeat, seed), both from 1, that stand for a network on every fold."""
+        repeats = range(1, len(self.splits) // self.options.folds + 1)
+        return [(repeat, seed + 1) for seed in range(len(self.seeds)) for repeat in repeats]
 
     def pipeline(self, settings: Mapping[str, object] = {}, **options):
         """Return the unfitted pipeline of the network with these settings."""
         options = {"epochs": self.options.epochs, "random_state": self.options.seed} | options
         options |= {"task": self.data.task}
-        pipeline = foldstack.build_pipeline(**options, **settings)
+        pipeline = foldstack.build_pipeline(**options | settings)
         if self.data.needs_preparation:
             pipeline.steps.insert(0, ("prepare", foldstack.build_preparation()))
         return pipeline
@@ -110,26 +118,31 @@ class Run:
         with worker_processes(options["n_jobs"]):
             return cross_validate(pipeline, self.data.X, self.data.y, **options)
 
-    def fold_columns(self, repeats: Sequence[int] | None = None) -> dict:
-        """Return the columns that identify and describe the splits, of all repeats or some."""
-        number = np.arange(len(self.splits))
-        if repeats is not None:
-            number = number[np.isin(number // self.options.folds + 1, repeats)]
-        return {
-            "repeat": number // self.options.folds + 1,
-            "fold": number % self.options.folds + 1,
+    def split_numbers(self, networks: Sequence[tuple[int, int]]) -> list[int]:
+        """Return the index in `splits` of every fold of networks, given as in `networks`."""
+        folds = self.options.folds
+        return [(repeat - 1) * folds + fold for repeat, _ in networks for fold in range(folds)]
+
+    def fold_columns(self, networks: Sequence[tuple[int, int]] | None = None) -> dict:
+        """Return the columns that identify and describe the splits, or the networks on them."""
+        number, seed = np.arange(len(self.splits)), {}
+        if networks is not None:
+            number = np.array(self.split_numbers(networks), int)
+            seed = {"seed": np.repeat([seed for _, seed in networks], self.options.folds)}
+        places = {"repeat": number // self.options.folds + 1, "fold": number % self.options.folds + 1}
+        return places | seed | {
             "n_train": [len(self.splits[i][0]) for i in number],
             "n_test": [len(self.splits[i][1]) for i in number],
         }
 
     def per_fold_frame(
-        self, scores: Mapping, repeats: Sequence[int] | None = None, collapsed=False, **setting
+        self, scores: Mapping, networks: Sequence[tuple[int, int]] | None = None, **setting
     ) -> pd.DataFrame:
         """Return scores as a per-fold table, whose first columns are those of `setting`."""
         columns = {name: scores[key] for name, key in store.SCORES.items()}
-        if collapsed:
+        if networks is not None:
             columns["collapsed"] = scores["collapsed"].astype(int)
-        return pd.DataFrame(setting | self.fold_columns(repeats) | columns)
+        return pd.DataFrame(setting | self.fold_columns(networks) | columns)
 
     def metadata(self, **more: object) -> dict:
         """Describe what produces a table: options, dataset, splits, versions, commit."""
@@ -145,8 +158,10 @@ class Run:
     def size(self, settings: Mapping[str, object]) -> int:
         """Estimate a network's relative training time: its weights, plus a constant part."""
         meta = {"n_features_in_": self.data.X.shape[1], "X_shape_": (1,)}
+        epochs = settings.get("epochs", self.options.epochs) / self.options.epochs
+        settings = {name: value for name, value in settings.items() if name != "epochs"}
         network = foldstack.build_network(meta, {"epochs": 1, "batch_size": 1}, **settings)
-        return network.count_params() + 10_000
+        return round(epochs * (network.count_params() + 10_000))
 
 
 CURVE_KEYS = ["repeat", "fold", *store.SCORES]  # a curve ends in the scores of its network
@@ -198,11 +213,11 @@ def cross_validate_arm(this: Run, settings: Mapping[str, object]) -> None:
     curves = _earlier_curves(this) if options.curves else None
     inside = {"building": 0.0, "scoring": 0.0}
 
-    def tabulate(_, scores, repeats):
+    def tabulate(_, scores, networks):
         nonlocal curves
         raise_if_diverged(scores)
-        folds = this.per_fold_frame(scores, repeats, experiment=name, collapsed=True)
-        if options.curves:
+        folds = this.per_fold_frame(scores, networks, experiment=name)
+        if "curves" in scores:
             curves = pd.concat([curves, _curve_table(folds, scores["curves"])])
         if options.engine == "stacked":
             inside["building"] += scores["build_time"].sum()
@@ -210,15 +225,17 @@ def cross_validate_arm(this: Run, settings: Mapping[str, object]) -> None:
         return folds
 
     def with_curves(folds):
-        """Select the rows whose learning curves are there, and end in the same scores."""
+        """Select the rows whose learning curves are there or not wanted, and end in their scores."""
+        further = folds["seed"] > 1
         if curves is None:
-            return folds[:0]
+            return folds[further]
         last = curves[curves["epoch"] == options.epochs]
-        return folds[folds.set_index(CURVE_KEYS).index.isin(last.set_index(CURVE_KEYS).index)]
+        there = folds.set_index(CURVE_KEYS).index.isin(last.set_index(CURVE_KEYS).index)
+        return folds[there | further]
 
     more = {"engine": options.engine}
     if options.curves:
-        more |= {"kept": with_curves, "return_curves": True, "at_once": np.inf}
+        more |= {"kept": with_curves, "curves": True}
     folds = grow(this, name, "experiment", {name: settings}, tabulate, metadata, **more)
     this.lap("training")
     if options.engine == "stacked":

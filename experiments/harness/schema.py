@@ -33,10 +33,11 @@ SHAPES = {
     "candidates": [dict],
     "scoring": [str],
     "settings": dict | list,
+    "validation_split": float,
     **dict.fromkeys(("splits_sha256", "engine"), str),
-    **dict.fromkeys(("repeats", "folds", "epochs", "seed", "inner_folds", "best"), int),
+    **dict.fromkeys(("repeats", "seeds", "folds", "epochs", "seed", "inner_folds", "best"), int),
     **dict.fromkeys(("batch_size", "halvings"), int),
-    **dict.fromkeys(("passes", "monte_carlo_passes"), int),
+    **dict.fromkeys(("passes", "monte_carlo_passes", "patience"), int),
 }
 
 

@@ -109,7 +109,7 @@ def _columns(text):
 
 _COLUMNS = Type("COLUMN,COLUMN", "names or numbers of columns", _columns)
 ARMS = ("baseline", "visible", "hidden", "control")
-REPEATABLE = (*ARMS, "remedies", "compare", "tips", "evaluation", "tune", "report")
+REPEATABLE = (*ARMS, "stopping", "remedies", "compare", "tips", "evaluation", "tune", "report")
 
 
 def _path(text):
@@ -132,6 +132,7 @@ _HALVINGS = "times that two thirds of the candidates are left out early; 0 train
 _ENGINE = "stacked: all networks train together; scikit-learn: one after another"
 _OPTIONS = (
     Option("repeats", _whole(1), "number of cross-validations, each on new splits", 10, True),
+    Option("seeds", _whole(1, 1000), "networks of each split, each from other weights", 1, True),
     Option("folds", _whole(2), "stratified, shuffled folds of each cross-validation", 10, True),
     Option("epochs", _whole(1, 2**31 - 1), "passes over the training rows", 300, True),
     Option("seed", _whole(0, 2**32 - 1), "seed of all splits and networks", 7, True),
@@ -164,20 +165,22 @@ OPTIONS = {option.name: option for option in _OPTIONS}
 READING = ("target", "task", "keep", "drop", "drop_unlabelled")  # recorded with the data
 _READING = tuple(name for name in READING if name != "task")  # the arms are of classes
 _SPLITS = ("repeats", "folds", "epochs", "seed", "jobs", "data", *_READING, "results")
+_NETWORKS = ("repeats", "seeds", *_SPLITS[1:])
 _PLANNED = {"folds": None, "epochs": None}  # by the number of rows, as what has no default is
 _SEARCH = ("task", "scoring", "space", "inner_folds", "candidates", "batch_size", "halvings")
-_ARM = (*_SPLITS, "scheduler", "engine", "curves", "verbose")
+_ARM = (*_NETWORKS, "scheduler", "engine", "curves", "verbose")
 _COMMANDS = (
     *(Command(arm, _ARM) for arm in ARMS),
-    Command("remedies", _SPLITS),
-    Command("tips", (*_SPLITS, "scheduler"), {"repeats": 3}),
+    Command("stopping", (*_NETWORKS, "scheduler")),
+    Command("remedies", (*_NETWORKS, "scheduler")),
+    Command("tips", (*_NETWORKS, "scheduler"), {"repeats": 20, "seeds": 10}),
     Command("evaluation", _SPLITS, script="dropout_modes"),
     Command("tune", (*_SPLITS[1:], "scheduler", *_SEARCH, "minutes"), _PLANNED),
     Command("predict", ("data", "results", "model")),
     Command("compare", _ARM),
     Command("figures", ("results",)),
     Command("report", ("results",)),
-    Command("all", (*_SPLITS, "scheduler", "verbose"), {"repeats": 30}),
+    Command("all", (*_NETWORKS, "scheduler", "verbose"), {"repeats": 60, "seeds": 7}),
     Command("validate", (*_SPLITS, "part", "minutes"), {"repeats": 5}, "engine_check"),
     Command("verify", ("jobs", "data", "results", "scheduler", "only")),
     Command("benchmark", ("epochs", "seed", "data", "results", "before", "part")),
