@@ -2,27 +2,29 @@
 
 Runs the arms that have no results yet, with the options of those that have. Then every pair is
 compared fold by fold, answering two questions: *on this dataset*, averaged over splits and seeds
-(more repeats sharpen the answer), and *on new data* (more repeats do not; 208 rows are few). A
-verdict is better or worse where p < 0.05 after Holm's correction over the family of pairs.
+(more repeats sharpen the answer), and *on new data* (more repeats do not; 208 rows are few). The
+95% intervals hold for all pairs of a family at once. Each gives two verdicts: the direction
+(better, worse or undecided), and the size (less or more than one point apart, or undecided).
+*Near the edge* is a verdict that more than 5% of re-runs with other seeds would not give.
 
 For context, on the same splits: always predicting the majority class, and scikit-learn's
 support vector machine (RBF kernel, default parameters).
 
     $ make compare
-    visible against baseline: +0.4 points
-      on this dataset   -0.5 to  +1.2   too close to call
-      on new data       -4.9 to  +5.6   too close to call
+    visible against baseline: +0.7 points
+      on this dataset   +0.3 to  +1.0   better, less than a point apart (near the edge)
+      on new data       -1.7 to  +3.1   undecided
     ...
 """
 
 import pandas as pd
 
-from experiments.arms import ARMS, HIDDEN
+from experiments.arms import ARMS
 from experiments.harness import store
 from experiments.harness.context import score_references
 from experiments.harness.errors import InputError
 from experiments.harness.files import locked
-from experiments.harness.paired import check_comparable, compare_pairs
+from experiments.harness.paired import MARGIN, NEAR_THE_EDGE, check_comparable, compare_pairs
 from experiments.harness.runner import Run, check_arm, cross_validate_arm, script
 from experiments.harness.settings import COMMANDS
 
@@ -33,7 +35,7 @@ PAIRS = {
     ],
     "context": [(arm, "svc") for arm in ARMS],
 }
-SHARED_OPTIONS = ("repeats", "folds", "epochs", "seed", "engine")
+SHARED_OPTIONS = ("repeats", "seeds", "folds", "epochs", "seed", "engine")
 
 
 def adopt_options(this):
@@ -79,37 +81,49 @@ def write_comparison(this):
     check_dataset(this, metadata["baseline"])
     context = score_references(this.data, this.splits, this.fold_columns())
     tables = arms | dict(list(context.groupby("experiment")))
-    families = [compare_pairs(tables, pairs).assign(family=name) for name, pairs in PAIRS.items()]
-    if store.exists(this.results, "remedies"):
-        remedies = store.read_table(this.results, "remedies")
-        metadata["remedies"] = store.read_metadata(this.results, "remedies")
-        check_comparable(metadata, ignore=["the number of epochs"])
-        families += compare_remedies(remedies, arms)
-    comparison = pd.concat(families, ignore_index=True)
+    families = dict(PAIRS)
+    for name, column in (("stopping", "experiment"), ("remedies", "remedy")):
+        if store.exists(this.results, name):
+            metadata[name] = store.read_metadata(this.results, name)
+            groups = store.read_table(this.results, name).groupby(column, sort=False)
+            tables |= dict(list(groups))
+            families[name] = [(first, "baseline") for first in groups.groups]
+    check_comparable(metadata)
+    frames = [compare_pairs(tables, pairs).assign(family=name) for name, pairs in families.items()]
+    comparison = pd.concat(frames, ignore_index=True)
     comparison.insert(0, "family", comparison.pop("family"))
     checksums = {name: store.checksum(this.results, name) for name in metadata}
-    path = this.write({"context": context, "comparison": comparison}, tables=checksums)
-    for row in comparison[comparison["family"].isin(PAIRS)].itertuples():
-        print(f"{row.first} against {row.second}: {row.difference:+.1f} points")
-        dataset = (row.dataset_low, row.dataset_high, row.dataset_verdict)
-        new_data = (row.new_data_low, row.new_data_high, row.new_data_verdict)
-        print("  on this dataset  {:+5.1f} to {:+5.1f}   {}".format(*dataset))
-        print("  on new data      {:+5.1f} to {:+5.1f}   {}".format(*new_data))
+    frames = {"context": context, "comparison": comparison}
+    path = this.write(frames, tables=checksums, margin=MARGIN)
+    for pair in comparison.itertuples():
+        print(*describe(pair), sep="\n")
+    of_arms = comparison[comparison["family"] == "arms"]
+    decided = {
+        question: (of_arms[[f"{question}_direction", f"{question}_size"]] != "undecided")
+        .any(axis=1)
+        .sum()
+        for question in ("dataset", "new_data")
+    }
+    print(
+        f"Of the {len(of_arms)} pairs of arms, {decided['dataset']} are decided on this dataset, "
+        f"in direction or in size, and {decided['new_data']} on new data."
+    )
     print(f"  written:   {path}")
 
 
-def compare_remedies(remedies, arms):
-    """Compare each remedy with the baseline, and with the hidden arm that it should improve."""
-    unchanged = HIDDEN["learning_rate"], remedies["epochs"].min()
-    settings = {
-        f"hidden, learning rate {rate:g}, {epochs} epochs": rows
-        for (rate, epochs), rows in remedies.groupby(["learning_rate", "epochs"])
-        if (rate, epochs) != unchanged
-    }
-    return [
-        compare_pairs(settings | arms, [(name, other) for name in settings]).assign(family=family)
-        for other, family in (("baseline", "remedies"), ("hidden", "remedies on hidden"))
+def describe(pair):
+    """Return the lines that the terminal shows of a pair."""
+    yield f"{pair.first} against {pair.second}: {pair.difference:+.1f} points"
+    marks = [
+        " (near the edge)" if share > NEAR_THE_EDGE else ""
+        for share in (pair.rerun_direction, pair.rerun_size)
     ]
+    verdict = pair.dataset_direction + marks[0]
+    if pair.dataset_size != "undecided":
+        verdict += f", {pair.dataset_size} than a point apart{marks[1]}"
+    yield f"  on this dataset  {pair.dataset_low:+5.1f} to {pair.dataset_high:+5.1f}   {verdict}"
+    low, high = pair.new_data_low, pair.new_data_high
+    yield f"  on new data      {low:+5.1f} to {high:+5.1f}   {pair.new_data_direction}"
 
 
 main = script("compare", __doc__, compare_arms, check=adopt_options)

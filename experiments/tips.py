@@ -22,11 +22,10 @@ import pandas as pd
 
 from experiments.harness import store
 from experiments.harness.growing import grow, unfinished
-from experiments.harness.paired import compare_pairs
+from experiments.harness.paired import MARGIN, compare_pairs
 from experiments.harness.runner import script
 from experiments.reporting.pages import tips_summary
 from experiments.tip_settings import CLAIMS, TIPS
-
 
 GRID_REPEATS = 3  # of the settings that are for the pictures only
 
@@ -48,11 +47,9 @@ def sweep_tips(this):
     def tabulate(number, scores, networks):
         return this.per_fold_frame(scores, networks, setting=number)
 
-    metadata = this.metadata(settings=settings)
+    metadata = this.metadata(settings=settings, margin=MARGIN)
     numbered = dict(enumerate(settings))
-    folds = grow(
-        this, "tips-folds", "setting", numbered, tabulate, metadata, networks=networks
-    )
+    folds = grow(this, "tips-folds", "setting", numbered, tabulate, metadata, networks=networks)
     tables = dict(list(folds.groupby("setting")))
     pairs = [tuple(map(settings.index, pair)) for _, _, pair in CLAIMS.values()]
     comparison = compare_pairs(tables, pairs)

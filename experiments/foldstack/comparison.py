@@ -4,6 +4,10 @@ There are two questions with two standard errors. Averaged over splits and seeds
 score better than B *on this dataset*? More repeats sharpen the answer. Would it *on new
 data*? The folds of a cross-validation share most of their training samples, so their scores
 are not independent, and no number of repeats makes up for a small dataset.
+
+An interval gives two verdicts: the direction of a difference, and its size in regard to a
+margin below which differences do not matter. If the intervals of a family of comparisons are to
+hold all at once, each is taken at the confidence level that `family_level` returns.
 """
 
 from typing import NamedTuple
@@ -35,6 +39,13 @@ class Comparison(NamedTuple):
     new_data_low: float
     new_data_high: float
     new_data_p: float
+
+
+class Reruns(NamedTuple):
+    """The shares of re-runs with other seeds that would give another direction or size."""
+
+    direction: float
+    size: float
 
 
 def compare(
@@ -81,12 +92,105 @@ def compare(
             f"{first.shape}, {second.shape} and {repeats.shape}"
         )
     differences = scale * (first - second)
+    dataset = t_interval(average_repeats(differences, repeats), confidence_level)
+    new_data = corrected_resampled_t(differences, test_train_ratio, confidence_level)
+    return Comparison(new_data.mean, *dataset[1:], *new_data[1:])
+
+
+def average_repeats(differences: ArrayLike, repeats: ArrayLike) -> np.ndarray:
+    """Return the values that the interval on this dataset is taken over.
+
+    Parameters
+    ----------
+    differences, repeats : array-like of shape (n_splits,)
+        See `compare`.
+
+    Returns
+    -------
+    array of shape (n_repeats,) or (n_splits,)
+        The mean of each repeat; with fewer than 10 repeats the differences themselves.
+    """
+    differences, repeats = np.asarray(differences), np.asarray(repeats)
     order = np.argsort(repeats, kind="stable")
     _, starts, sizes = np.unique(repeats[order], return_index=True, return_counts=True)
     means = np.add.reduceat(differences[order], starts) / sizes
-    dataset = t_interval(differences if len(means) < MIN_REPEATS else means, confidence_level)
-    new_data = corrected_resampled_t(differences, test_train_ratio, confidence_level)
-    return Comparison(new_data.mean, *dataset[1:], *new_data[1:])
+    return differences if len(means) < MIN_REPEATS else means
+
+
+def family_level(n_comparisons: int, confidence_level: float = 0.95) -> float:
+    """Return the confidence level of each of several intervals that hold all at once.
+
+    By Bonferroni's inequality, 1 − (1 − level) / n is enough, however they depend on each other.
+    """
+    return 1 - (1 - confidence_level) / n_comparisons
+
+
+def direction(low: float, high: float) -> str:
+    """Return the direction that an interval shows: "better", "worse" or "undecided"."""
+    if low > 0 or high < 0:
+        return "better" if low > 0 else "worse"
+    return "undecided"
+
+
+def size(low: float, high: float, margin: float = 1.0) -> str:
+    """Return whether an interval shows a difference of "less" or "more" than a margin.
+
+    It is "undecided" if the interval holds the margin, on either side of zero.
+    """
+    if -margin < low and high < margin:
+        return "less"
+    return "more" if low > margin or high < -margin else "undecided"
+
+
+def simulate_reruns(
+    values: ArrayLike,
+    *,
+    confidence_level: float = 0.95,
+    margin: float = 1.0,
+    n_reruns: int = 10_000,
+    random_state: int = 0,
+) -> Reruns:
+    """Simulate how often a re-run with other seeds would give another verdict.
+
+    The true mean is as uncertain as that of `values`, and a re-run's mean as uncertain again.
+    So each simulated re-run is a sample with replacement from the values (bootstrap), shifted by
+    the error of the mean of another such sample.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_values,)
+        Independent differences, see `average_repeats`.
+    confidence_level, margin : float
+        Those of the verdicts, see `t_interval` and `size`.
+    n_reruns : int, default=10_000
+    random_state : int, default=0
+
+    References
+    ----------
+    B. Efron and R. J. Tibshirani (1993), An introduction to the bootstrap, chapter 6.
+    """
+    values = np.asarray(values, float)
+    n, generator = len(values), np.random.default_rng(random_state)
+    samples = values[generator.integers(n, size=(n_reruns, n))]
+    shifts = values[generator.integers(n, size=(n_reruns, n))].mean(axis=1) - values.mean()
+    means = samples.mean(axis=1) + shifts
+    reach = stats.t(n - 1).ppf((1 + confidence_level) / 2) * samples.std(axis=1, ddof=1) / n**0.5
+    estimate = t_interval(values, confidence_level)
+    ends = means - reach, means + reach
+    same = {
+        "better": ends[0] > 0,
+        "worse": ends[1] < 0,
+        "less": (ends[0] > -margin) & (ends[1] < margin),
+        "more": (ends[0] > margin) | (ends[1] < -margin),
+    }
+    shares = []
+    for found, names in (
+        (direction(estimate.low, estimate.high), ("better", "worse")),
+        (size(estimate.low, estimate.high, margin), ("less", "more")),
+    ):
+        agree = same[found] if found in same else ~(same[names[0]] | same[names[1]])
+        shares.append(float(1 - agree.mean()))
+    return Reruns(*shares)
 
 
 def t_interval(values: ArrayLike, confidence_level: float = 0.95) -> Interval:
@@ -146,11 +250,13 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return adjusted
 
 
-def verdict(difference: float, p: float, alpha: float = 0.05) -> str:
-    """Return "better" or "worse" if p is below alpha, else "too close to call"."""
-    if p >= alpha:
-        return "too close to call"
-    return "better" if difference > 0 else "worse"
+def prediction_interval(
+    values: ArrayLike, confidence_level: float = 0.95
+) -> tuple[float, float, float]:
+    """Return a mean and the interval that holds a further value: mean ± t · s · √(1 + 1/n)."""
+    mean, _, high, _ = t_interval(values, confidence_level)
+    reach = (high - mean) * np.sqrt(len(values) + 1)
+    return mean, mean - reach, mean + reach
 
 
 def proportion_interval(

@@ -4,10 +4,22 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from experiments.foldstack.comparison import Comparison, compare, holm, verdict
+from experiments.foldstack.comparison import (
+    Comparison,
+    average_repeats,
+    compare,
+    direction,
+    family_level,
+    simulate_reruns,
+    size,
+)
 from experiments.harness.errors import InputError
 from experiments.harness.store import dataset_fingerprint
+
+MARGIN = 1.0  # differences below it do not matter; in points, 2 of 208 rows
+NEAR_THE_EDGE = 0.05  # a verdict is, if more re-runs than this share would give another
 
 SHARED = {  # what is shared: its key in the metadata
     "the dataset": "data",
@@ -38,15 +50,13 @@ def check_comparable(metadata: Mapping[str, dict], ignore: Collection[str] = ())
 def compare_tables(
     first: pd.DataFrame, second: pd.DataFrame, score="accuracy", scale=100, confidence_level=0.95
 ) -> Comparison:
-    """Compare a score of two per-fold tables, paired by repeat and fold, times `scale`."""
-    pairs = first.merge(second, on=["repeat", "fold"], validate="one_to_one")
-    if not len(pairs) == len(first) == len(second):
-        raise InputError("tables of different folds cannot be compared; run both again")
+    """Compare a score of two per-fold tables, times `scale`: see `foldstack.compare`."""
+    pairs = _pair(first, second, score)
     return compare(
-        pairs[f"{score}_x"],
-        pairs[f"{score}_y"],
+        pairs["first"],
+        pairs["second"],
         repeats=pairs["repeat"],
-        test_train_ratio=np.mean(pairs["n_test_x"] / pairs["n_train_x"]),
+        test_train_ratio=pairs["ratio"].mean(),
         scale=scale,
         confidence_level=confidence_level,
     )
@@ -57,21 +67,50 @@ def compare_pairs(
 ) -> pd.DataFrame:
     """Compare a family of pairs of per-fold tables, one row per pair.
 
-    The verdicts are after Holm's correction over the family. ``…_low`` and ``…_high`` are each
-    pair's own 95% interval, ``…_family_…`` hold for all pairs at once (Bonferroni).
+    The 95% intervals hold for all pairs of the family at once, the verdicts are theirs, and the
+    p-values are corrected alike (Bonferroni). ``rerun_…`` are the shares of re-runs with other
+    seeds that would give another verdict, ``collapsed_p`` is that of Fisher's exact test.
     """
-    own, family = (
-        pd.DataFrame(
-            compare_tables(tables[first], tables[second], confidence_level=level)._asdict()
-            for first, second in pairs
-        )
-        for level in (0.95, 1 - 0.05 / len(pairs))
-    )
-    rows = pd.concat([pd.DataFrame(pairs, columns=["first", "second"]), own], axis=1)
-    for scope in ("dataset", "new_data"):
-        for end in ("low", "high"):
-            rows[f"{scope}_family_{end}"] = family[f"{scope}_{end}"]
-        rows[f"{scope}_p_holm"] = holm(rows[f"{scope}_p"])
-        pairs = zip(rows["difference"], rows[f"{scope}_p_holm"], strict=True)
-        rows[f"{scope}_verdict"] = [verdict(difference, p) for difference, p in pairs]
-    return rows
+    level, rows = family_level(len(pairs)), []
+    for names in pairs:
+        first, second = (tables[name] for name in names)
+        found = compare_tables(first, second, confidence_level=level)
+        dataset, new_data = (found.dataset_low, found.dataset_high), found[4:6]
+        folds = _pair(first, second, "accuracy")
+        values = average_repeats(100 * (folds["first"] - folds["second"]), folds["repeat"])
+        reruns = simulate_reruns(values, confidence_level=level, margin=MARGIN)
+        row = dict(zip(("first", "second"), names, strict=True)) | found._asdict()
+        row |= {"dataset_direction": direction(*dataset), "dataset_size": size(*dataset, MARGIN)}
+        row |= {"rerun_direction": reruns.direction, "rerun_size": reruns.size}
+        row |= {"new_data_direction": direction(*new_data)}
+        row |= {"new_data_size": size(*new_data, MARGIN)}
+        rows.append(row | _compare_collapsed(first, second))
+    frame = pd.DataFrame(rows)
+    for name in ("dataset_p", "new_data_p", "collapsed_p"):
+        frame[name] = (len(pairs) * frame[name]).clip(upper=1)
+    return frame
+
+
+def _pair(first, second, score):
+    """Pair two tables fold by fold; a fold's score is the mean of its seeds."""
+    folds = [
+        table.groupby(["repeat", "fold"], as_index=False)[[score, "n_train", "n_test"]].mean()
+        for table in (first, second)
+    ]
+    pairs = folds[0].merge(folds[1], on=["repeat", "fold"], validate="one_to_one")
+    if not len(pairs) == len(folds[0]) == len(folds[1]):
+        raise InputError("tables of different folds cannot be compared; run both again")
+    scores = {"first": pairs[f"{score}_x"], "second": pairs[f"{score}_y"]}
+    return pairs.assign(**scores, ratio=pairs["n_test_x"] / pairs["n_train_x"])
+
+
+def _compare_collapsed(first, second):
+    """Compare the numbers of collapsed networks; references other than networks have none."""
+    sides = {"first": first, "second": second}
+    row = {f"{side}_networks": len(table) for side, table in sides.items()}
+    if not all("collapsed" in table for table in sides.values()):
+        return row | dict.fromkeys(("first_collapsed", "second_collapsed", "collapsed_p"), np.nan)
+    numbers = {side: int(table["collapsed"].sum()) for side, table in sides.items()}
+    counts = [[number, len(sides[side]) - number] for side, number in numbers.items()]
+    row |= {f"{side}_collapsed": number for side, number in numbers.items()}
+    return row | {"collapsed_p": stats.fisher_exact(counts).pvalue}

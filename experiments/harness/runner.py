@@ -125,15 +125,14 @@ class Run:
 
     def fold_columns(self, networks: Sequence[tuple[int, int]] | None = None) -> dict:
         """Return the columns that identify and describe the splits, or the networks on them."""
-        number, seed = np.arange(len(self.splits)), {}
+        number, folds, seed = np.arange(len(self.splits)), self.options.folds, {}
         if networks is not None:
             number = np.array(self.split_numbers(networks), int)
-            seed = {"seed": np.repeat([seed for _, seed in networks], self.options.folds)}
-        places = {"repeat": number // self.options.folds + 1, "fold": number % self.options.folds + 1}
-        return places | seed | {
-            "n_train": [len(self.splits[i][0]) for i in number],
-            "n_test": [len(self.splits[i][1]) for i in number],
-        }
+            seed = {"seed": np.repeat([seed for _, seed in networks], folds)}
+        columns = {"repeat": number // folds + 1, "fold": number % folds + 1} | seed
+        columns["n_train"] = [len(self.splits[i][0]) for i in number]
+        columns["n_test"] = [len(self.splits[i][1]) for i in number]
+        return columns
 
     def per_fold_frame(
         self, scores: Mapping, networks: Sequence[tuple[int, int]] | None = None, **setting
@@ -225,7 +224,7 @@ def cross_validate_arm(this: Run, settings: Mapping[str, object]) -> None:
         return folds
 
     def with_curves(folds):
-        """Select the rows whose learning curves are there or not wanted, and end in their scores."""
+        """Select the rows whose learning curves are there, and those of further seeds."""
         further = folds["seed"] > 1
         if curves is None:
             return folds[further]

@@ -34,6 +34,7 @@ SHAPES = {
     "scoring": [str],
     "settings": dict | list,
     "validation_split": float,
+    "margin": float,
     **dict.fromkeys(("splits_sha256", "engine"), str),
     **dict.fromkeys(("repeats", "seeds", "folds", "epochs", "seed", "inner_folds", "best"), int),
     **dict.fromkeys(("batch_size", "halvings"), int),

@@ -1,6 +1,9 @@
 """Judge the tutorial's claims: an estimate, its intervals and a verdict by a stated rule.
 
-The rules are worded in ``templates/rules.md.j2``, the claims in ``templates/macros.md.j2``.
+What the tutorial found are *results*: reproduced, contradicted or undecided. What it recommends
+is *advice*: it holds, does not hold, makes no difference of a point, ends in networks that did
+not train, or is undecided. The rules are worded in ``templates/rules.md.j2``, the claims in
+``templates/macros.md.j2``.
 """
 
 from collections.abc import Mapping
@@ -8,13 +11,22 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from experiments.foldstack.comparison import corrected_resampled_t, proportion_interval, t_interval
+from experiments.foldstack.comparison import (
+    average_repeats,
+    corrected_resampled_t,
+    prediction_interval,
+    proportion_interval,
+    simulate_reruns,
+    size,
+    t_interval,
+)
+from experiments.harness.paired import MARGIN
 from experiments.harness.schema import TABLES
 
-UNDECIDED = "too close to call"
-UNTRAINED = "did not train"
-MARGIN = 1.0  # differences below it do not matter; in points, 2 of 208 rows
 MISORDERED = 0.05  # a single run is trustworthy if at most this share of runs is misordered
+RESULTS = {"less": "reproduced", "more": "contradicted"}  # of a level, by its distance
+QUESTIONS = ("dataset", "new_data")
+COLLAPSED = [f"{side}_{what}" for side in ("first", "second") for what in ("networks", "collapsed")]
 
 
 def judge_claims(
@@ -37,79 +49,81 @@ def judge_claims(
 
 
 def judge_tips(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Judge the tips by the table ``tips-comparison``, one row of ``claims`` for each claim.
-
-    The estimate is that of the trained pair with the largest difference in the claimed
-    direction; for a claim of no effect, of the pair with the largest absolute difference.
-    """
-    groups = comparison.groupby(["tip", "claim"], sort=False)
-    return _claims_frame([_judge_tip(tip, claim, pairs) for (tip, claim), pairs in groups])
+    """Judge the tips by the table ``tips-comparison``, one row of ``claims`` for each claim."""
+    return _claims_frame([_judge_tip(pair) for pair in comparison.to_dict("records")])
 
 
-def flag_untrained(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Replace the verdicts of pairs in which at least half of the networks on a side collapsed."""
-    most = pairs[["first_collapsed", "second_collapsed"]].max(axis=1)
-    failed = 2 * most >= pairs["networks"]
-    verdicts = ["dataset_verdict", "new_data_verdict"]
-    return pairs.assign(**{name: pairs[name].mask(failed, UNTRAINED) for name in verdicts})
+def judge_advice(pair: Mapping, claimed: str, question: str) -> str:
+    """Judge the advice that a pair's first setting is better, worse or (neither) no different."""
+    found, apart = pair[f"{question}_direction"], pair[f"{question}_size"]
+    if claimed == "neither":
+        return {"less": "holds", "more": "does not hold"}.get(apart, apart)
+    if claimed == "better" and 2 * pair["first_collapsed"] >= pair["first_networks"]:
+        return "did not train"
+    if apart == "less":
+        return "makes no difference of a point"
+    return {claimed: "holds", "undecided": "undecided"}.get(found, "does not hold")
+
+
+def judge_remedy(pair: Mapping, question: str) -> str:
+    """Judge whether a remedy brings the hidden arm to less than a point below the baseline."""
+    if pair[f"{question}_low"] > -MARGIN:
+        return "mends"
+    return "does not mend" if pair[f"{question}_high"] < -MARGIN else "undecided"
+
+
+def single_runs(folds: pd.DataFrame) -> pd.Series:
+    """Return the accuracy of every single run, by repeat and seed: what one reader would see."""
+    return folds.groupby(["repeat", "seed"])["accuracy"].mean()
 
 
 def _claims_frame(rows):
     frame = pd.DataFrame(rows).reindex(columns=list(TABLES["claims"].columns))
-    counts = ["tip", *(name for name in frame if name.startswith("n_"))]
+    counts = ["tip", *COLLAPSED, *(name for name in frame if name.startswith("n_"))]
     return frame.astype(dict.fromkeys(counts, "Int64"))
 
 
-def _verdict(reproduced, contradicted):
-    if reproduced:
-        return "reproduced"
-    return "contradicted" if contradicted else UNDECIDED
-
-
-def _claim(name, pair, judge, **further):
+def _claim(name, kind, pair, judge, rerun, **further):
     """Return a claim's row: the difference of a pair, its intervals, a verdict per question."""
     return {
         "claim": name,
+        "kind": kind,
         "estimate": pair["difference"],
         "low": pair["dataset_low"],
         "high": pair["dataset_high"],
+        "verdict": judge("dataset"),
+        "rerun": rerun,
         "new_data_low": pair["new_data_low"],
         "new_data_high": pair["new_data_high"],
-        "dataset_verdict": judge("dataset"),
         "new_data_verdict": judge("new_data"),
     } | further
 
 
-def _count(pairs):
-    """Return how many pairs there are, and how many are better and worse on this dataset."""
-    better, worse = ((pairs["dataset_verdict"] == verdict).sum() for verdict in ("better", "worse"))
-    return {"n_pairs": len(pairs), "n_better": better, "n_worse": worse}
-
-
 def _judge_level(folds, published):
-    """Compare a published accuracy of a single run with the runs here, in percent."""
-    runs = 100 * folds.groupby("repeat")["accuracy"].mean()
-    mean, low, high, _ = t_interval(runs)
-    reach = (high - mean) * np.sqrt(len(runs) + 1)  # of the prediction interval of a run
-    run_low, run_high = mean - reach, mean + reach
-    _, new_low, new_high, _ = corrected_resampled_t(
-        100 * folds["accuracy"], np.mean(folds["n_test"] / folds["n_train"])
-    )
+    """Compare a published accuracy with the mean here, in percent."""
+    by_split = 100 * folds.groupby(["repeat", "fold"])["accuracy"].mean()
+    values = average_repeats(by_split, by_split.index.get_level_values("repeat"))
+    mean, low, high, _ = t_interval(values)
+    ratio = np.mean(folds["n_test"] / folds["n_train"])
+    _, new_low, new_high, _ = corrected_resampled_t(by_split, ratio)
+    _, run_low, run_high = prediction_interval(100 * single_runs(folds))
     figures = published[published["experiment"] == "baseline"].set_index("edition")
     level = 100 * figures.loc["current", "mean_accuracy"]
-    in_run, in_new = run_low <= level <= run_high, new_low <= level <= new_high
-    close = level - MARGIN < new_low and new_high < level + MARGIN
+    close = size(low - level, high - level, MARGIN)
+    new_close = size(new_low - level, new_high - level, MARGIN)
     return {
         "claim": "baseline_level",
+        "kind": "result",
         "estimate": mean,
         "low": low,
         "high": high,
+        "verdict": RESULTS.get(close, "undecided"),
+        "rerun": simulate_reruns(values - level, margin=MARGIN).size,
         "single_run_low": run_low,
         "single_run_high": run_high,
         "new_data_low": new_low,
         "new_data_high": new_high,
-        "dataset_verdict": _verdict(in_run, not in_run),
-        "new_data_verdict": _verdict(in_new and close, not in_new),
+        "new_data_verdict": RESULTS.get(new_close, "undecided"),
     }
 
 
@@ -119,44 +133,51 @@ def _judge_drop(comparison, arm, claim):
     (pair,) = comparison[of_arm].to_dict("records")
 
     def judge(question):
-        verdict = pair[f"{question}_verdict"]
-        return _verdict(verdict == "worse", verdict == "better")
+        found = pair[f"{question}_direction"]
+        return {"worse": "reproduced", "better": "contradicted"}.get(found, found)
 
-    return _claim(claim, pair, judge, direction="worse", p_holm=pair["dataset_p_holm"])
+    return _claim(claim, "result", pair, judge, pair["rerun_direction"], direction="worse")
 
 
 def _judge_remedies(comparison):
     """Judge the claim that some remedy makes up for the hidden arm's loss."""
-    pairs = comparison[comparison["family"] == "remedies"]
-    against_hidden = comparison[comparison["family"] == "remedies on hidden"]
-    best = pairs.loc[pairs["difference"].idxmax()]
-    counts = _count(pairs) | {"n_better_than_hidden": _count(against_hidden)["n_better"]}
+    pairs = comparison[comparison["family"] == "remedies"].to_dict("records")
+    best = max(pairs, key=lambda pair: pair["difference"])
 
     def judge(question):
-        worse = pairs[f"{question}_verdict"] == "worse"
-        made_up = ~worse & (pairs[f"{question}_family_low"] > -MARGIN)
-        return _verdict(made_up.any(), worse.all())
+        verdicts = [judge_remedy(pair, question) for pair in pairs]
+        if "mends" in verdicts:
+            return "holds"
+        return "undecided" if "undecided" in verdicts else "does not hold"
 
-    return _claim("remedies", best, judge, remedy=best["first"], **counts)
+    mending = sum(judge_remedy(pair, "dataset") == "mends" for pair in pairs)
+    counts = {"n_remedies": len(pairs), "n_mending": mending, "remedy": best["first"]}
+    return _claim("remedies", "advice", best, judge, None, direction="better", **counts)
 
 
 def _judge_single_runs(arms):
-    """Judge the claim that a single run may rank the three arms wrongly."""
+    """Judge the claim that a single run may rank the three arms wrongly.
+
+    The single runs are those of the first seed of every split.
+    """
     names = ["baseline", "visible", "hidden"]
-    runs = pd.DataFrame({name: arms[name].groupby("repeat")["accuracy"].mean() for name in names})
+    runs = pd.DataFrame({name: single_runs(arms[name]).xs(1, level="seed") for name in names})
     orders = [_order(run) for _, run in runs.round(12).iterrows()]
     commonest = max((orders.count(order) for order in orders if order), default=0)
     misordered = len(orders) - commonest
     share, low, high = proportion_interval(misordered, len(orders))
+    right = _order(pd.Series({name: arms[name]["accuracy"].mean() for name in names}))
+    verdict = "holds" if low > MISORDERED else "undecided"
     return {
         "claim": "single_runs",
+        "kind": "advice",
         "estimate": 100 * share,
         "low": 100 * low,
         "high": 100 * high,
-        "dataset_verdict": _verdict(low > MISORDERED, high < MISORDERED),
+        "verdict": "does not hold" if high < MISORDERED else verdict,
         "new_data_verdict": "not asked",
         "n_runs": len(orders),
-        "n_reordered": sum(order != _order(runs.mean()) for order in orders),
+        "n_reordered": sum(order != right for order in orders),
         "n_misordered": misordered,
     }
 
@@ -166,31 +187,15 @@ def _order(accuracies):
     return None if accuracies.duplicated().any() else accuracies.sort_values().index.tolist()
 
 
-def _judge_tip(tip, claim, pairs):
-    """Judge a claim on a tip, that its settings are better, worse or neither."""
-    direction = pairs["direction"].iloc[0]
-    untrained = pairs["dataset_verdict"] == UNTRAINED
-    reference_untrained = 2 * pairs["second_collapsed"] >= pairs["networks"]
-    difference = pairs["difference"] if untrained.all() else pairs["difference"][~untrained]
-    effect = {"better": difference, "worse": -difference, "neither": difference.abs()}
-    best = pairs.loc[effect[direction].idxmax()]
+def _judge_tip(pair):
+    """Judge a claim on a tip by its pair of settings."""
+    claimed = pair["direction"]
+    further = {name: pair[name] for name in ("tip", "direction", *COLLAPSED, "collapsed_p")}
+    rerun = pair["rerun_size"]
+    if claimed != "neither":
+        rerun = max(rerun, pair["rerun_direction"])
 
     def judge(question):
-        verdicts = pairs[f"{question}_verdict"]
-        trained = pairs[verdicts != UNTRAINED]
-        if trained.empty:
-            return UNTRAINED
-        better, worse = ((verdicts == verdict).sum() for verdict in ("better", "worse"))
-        agree, against = (worse, better) if direction == "worse" else (better, worse)
-        if direction == "neither":
-            low, high = trained[f"{question}_family_low"], trained[f"{question}_family_high"]
-            within = ((low > -MARGIN) & (high < MARGIN)).all()
-            agree, against = (len(trained), 0) if within else (0, better + worse)
-        if agree and against:
-            return "in part"
-        return _verdict(agree, against and 2 * against >= len(trained))
+        return judge_advice(pair, claimed, question)
 
-    return _claim(claim, best, judge, tip=tip, direction=direction, **_count(pairs)) | {
-        "n_untrained": untrained.sum() - reference_untrained.sum(),
-        "n_reference_untrained": reference_untrained.sum(),
-    }
+    return _claim(pair["claim"], "advice", pair, judge, rerun, **further)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from experiments.foldstack.comparison import compare, t_interval, verdict
+from experiments.foldstack.comparison import compare, direction, t_interval
 from experiments.harness import store
 from experiments.harness.errors import InputError
 from experiments.harness.measures import MEASURES, chosen_by
@@ -157,13 +157,13 @@ def tip_claims(folder: Path) -> dict:
 def _collapsed(folder):
     """Return the size of the sweep of the tips, each setting counted once."""
     metadata = store.read_metadata(folder, "tips")
-    collapsed = store.read_table(folder, "tips").drop_duplicates("setting")["collapsed"]
-    per_setting = metadata["repeats"] * metadata["folds"]
+    by_setting = store.read_table(folder, "tips-folds").groupby("setting")["collapsed"]
+    collapsed = by_setting.sum()
     return {
         "repeats": metadata["repeats"],
         "folds": metadata["folds"],
-        "networks_per_setting": per_setting,
-        "n_networks": per_setting * len(collapsed),
+        "seeds": metadata["seeds"],
+        "n_networks": by_setting.size().sum(),
         "n_collapsed": collapsed.sum(),
         "n_settings": len(collapsed),
         "n_settings_collapsed": (collapsed > 0).sum(),
@@ -343,11 +343,16 @@ def _difference(folds, first, second, measure):
     if np.isinf(compared.dataset_low) and sign_test < 0.05:
         ends = dict.fromkeys(("dataset_low", "dataset_high"), compared.difference)
         compared = compared._replace(**ends, dataset_p=sign_test)
-    gain = measure.sign * compared.difference
     return compared._asdict() | {
-        "dataset_verdict": verdict(gain, compared.dataset_p),
-        "new_data_verdict": verdict(gain, compared.new_data_p),
+        "dataset_verdict": direction(*_ends(compared, "dataset", measure.sign)),
+        "new_data_verdict": direction(*_ends(compared, "new_data", measure.sign)),
     }
+
+
+def _ends(compared, question, sign):
+    """Return the ends of an interval of a gain; a loss's is the other way round."""
+    ends = (getattr(compared, f"{question}_{end}") for end in ("low", "high"))
+    return sorted(sign * end for end in ends)
 
 
 def validation(folder: Path) -> dict:
