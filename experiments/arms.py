@@ -20,3 +20,9 @@ HIDDEN = LAYERS | {"hidden_dropout": 0.2} | CHANGED
 CONTROL = LAYERS | CHANGED
 
 ARMS = {"baseline": BASELINE, "visible": VISIBLE, "hidden": HIDDEN, "control": CONTROL}
+
+# The pairs that are compared: against the tutorial's network, and for dropout alone the control.
+PAIRS = [
+    *((arm, "baseline") for arm in ("visible", "hidden", "control")),
+    *((arm, "control") for arm in ("visible", "hidden")),
+]

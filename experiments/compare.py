@@ -19,22 +19,16 @@ support vector machine (RBF kernel, default parameters).
 
 import pandas as pd
 
-from experiments.arms import ARMS
+from experiments.arms import ARMS, PAIRS
 from experiments.harness import store
 from experiments.harness.context import score_references
 from experiments.harness.errors import InputError
 from experiments.harness.files import locked
-from experiments.harness.paired import MARGIN, NEAR_THE_EDGE, check_comparable, compare_pairs
+from experiments.harness.paired import MARGIN, check_comparable, compare_pairs
 from experiments.harness.runner import Run, check_arm, cross_validate_arm, script
 from experiments.harness.settings import COMMANDS
+from experiments.reporting.pages import comparison_summary
 
-PAIRS = {
-    "arms": [
-        *((arm, "baseline") for arm in ("visible", "hidden", "control")),
-        *((arm, "control") for arm in ("visible", "hidden")),
-    ],
-    "context": [(arm, "svc") for arm in ARMS],
-}
 SHARED_OPTIONS = ("repeats", "seeds", "folds", "epochs", "seed", "engine")
 
 
@@ -81,7 +75,7 @@ def write_comparison(this):
     check_dataset(this, metadata["baseline"])
     context = score_references(this.data, this.splits, this.fold_columns())
     tables = arms | dict(list(context.groupby("experiment")))
-    families = dict(PAIRS)
+    families = {"arms": PAIRS, "context": [(arm, "svc") for arm in ARMS]}
     for name, column in (("stopping", "experiment"), ("remedies", "remedy")):
         if store.exists(this.results, name):
             metadata[name] = store.read_metadata(this.results, name)
@@ -95,35 +89,7 @@ def write_comparison(this):
     checksums = {name: store.checksum(this.results, name) for name in metadata}
     frames = {"context": context, "comparison": comparison}
     path = this.write(frames, tables=checksums, margin=MARGIN)
-    for pair in comparison.itertuples():
-        print(*describe(pair), sep="\n")
-    of_arms = comparison[comparison["family"] == "arms"]
-    decided = {
-        question: (of_arms[[f"{question}_direction", f"{question}_size"]] != "undecided")
-        .any(axis=1)
-        .sum()
-        for question in ("dataset", "new_data")
-    }
-    print(
-        f"Of the {len(of_arms)} pairs of arms, {decided['dataset']} are decided on this dataset, "
-        f"in direction or in size, and {decided['new_data']} on new data."
-    )
-    print(f"  written:   {path}")
-
-
-def describe(pair):
-    """Return the lines that the terminal shows of a pair."""
-    yield f"{pair.first} against {pair.second}: {pair.difference:+.1f} points"
-    marks = [
-        " (near the edge)" if share > NEAR_THE_EDGE else ""
-        for share in (pair.rerun_direction, pair.rerun_size)
-    ]
-    verdict = pair.dataset_direction + marks[0]
-    if pair.dataset_size != "undecided":
-        verdict += f", {pair.dataset_size} than a point apart{marks[1]}"
-    yield f"  on this dataset  {pair.dataset_low:+5.1f} to {pair.dataset_high:+5.1f}   {verdict}"
-    low, high = pair.new_data_low, pair.new_data_high
-    yield f"  on new data      {low:+5.1f} to {high:+5.1f}   {pair.new_data_direction}"
+    print(*comparison_summary(comparison), f"  written:   {path}", sep="\n")
 
 
 main = script("compare", __doc__, compare_arms, check=adopt_options)

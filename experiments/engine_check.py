@@ -24,6 +24,14 @@ options and sources of public tables; others are read as they are.
 PART=kills kills every command that writes, five times each (REPEATS), by SIGKILL, SIGTERM and
 Ctrl-C in turn: every table must be the earlier one or the new one, whole, and no process may be
 left. It takes 15 to 25 minutes and writes nothing.
+
+PART=null compares the baseline with itself: four arms that differ in their seeds only go through
+all verdicts. None should be better, worse, or more than a point apart. It takes about 10 minutes.
+
+PART=answers simulates 10,000 families of comparisons whose true differences are known, with the
+spread of the arms' tables in the results, and tells how often a verdict is wrong: in at most 5%
+of families, is claimed. It also computes how wide the intervals would be with other numbers of
+runs. It takes about a minute.
 """
 
 import sys
@@ -34,21 +42,33 @@ import pandas as pd
 from sklearn.model_selection import GridSearchCV
 
 from experiments import foldstack
-from experiments.arms import ARMS
+from experiments.arms import ARMS, BASELINE, PAIRS
 from experiments.foldstack.comparison import holm, t_interval
 from experiments.harness import cli, store
 from experiments.harness.dataset import read_dataset
 from experiments.harness.errors import InputError, printable
-from experiments.harness.files import REPOSITORY
+from experiments.harness.files import REPOSITORY, locked
 from experiments.harness.kills import check_kills
+from experiments.harness.paired import MARGIN, check_comparable, compare_pairs
 from experiments.harness.provenance import provenance
 from experiments.harness.real_tables import check_table, describe
 from experiments.harness.replacing import check_results
 from experiments.harness.runner import experiment_action
+from experiments.harness.settings import COMMANDS
+from experiments.harness.simulation import (
+    expected_widths,
+    paired_values,
+    simulate_families,
+    simulate_new_data,
+)
 from experiments.harness.tensorflow import start_tensorflow, worker_processes
+from experiments.reporting.pages import comparison_summary
+from experiments.tip_settings import CLAIMS
 
 NO_TABLES = (".md", ".toml", ".json")
 STACKED_SEEDS = 10
+N_FAMILIES, N_DATASETS, MOST_WRONG = 10_000, 2_000, 0.06
+SIZES = [(10, 1), (30, 1), (130, 1), (20, 10), (40, 10), (60, 1), (60, 4), (60, 7), (60, 20)]
 GRID = {
     "mlp__model__hidden_dropout": [0.0, 0.2, 0.5, 0.8],
     "mlp__model__learning_rate": [0.01],
@@ -167,13 +187,70 @@ def validate_kills(options):
     print("Every table is whole, and no process is left.")
 
 
-PARTS = {"tables": validate_tables, "kills": validate_kills}
+def validate_null(this):
+    """Compare arms that are all the baseline, with other seeds."""
+    n_seeds = this.options.seeds
+    this.options.seeds = len(ARMS) * n_seeds
+    networks, folds = this.networks, this.options.folds
+    numbers = this.split_numbers(networks)
+    with this.training(len(numbers)) as progress:
+        seeds = [seed for _, seed in networks for _ in range(folds)]
+        scores = this.cross_validate(
+            this.pipeline(BASELINE),
+            [this.splits[i] for i in numbers],
+            seeds=[this.seeds[seed - 1][i] for seed, i in zip(seeds, numbers, strict=True)],
+            progress=progress,
+        )
+    table = this.per_fold_frame(scores, networks)
+    arms = dict(zip(ARMS, np.array_split(np.arange(len(table)), len(ARMS)), strict=True))
+    arms = {name: table.iloc[rows] for name, rows in arms.items()}
+    this.options.seeds = n_seeds
+    comparison = compare_pairs(arms, PAIRS).assign(family="null")
+    path = this.write({"validation-null": comparison}, margin=MARGIN)
+    print(*comparison_summary(comparison), f"  written:   {path}", sep="\n")
+    wrong = (comparison[["dataset_direction", "new_data_direction"]] != "undecided").any(axis=None)
+    if wrong or (comparison["dataset_size"] == "more").any():
+        sys.exit("validate: a difference is found where there is none")
+
+
+def validate_answers(options):
+    """Simulate families of comparisons, and the widths of intervals with more or fewer runs."""
+    with locked(options.results):
+        arms = store.read_arms(options.results)
+        if set(arms) != set(ARMS):
+            raise InputError(f"{options.results} does not have all arms; run `make compare` first")
+        sources = {name: store.checksum(options.results, name) for name in ARMS}
+    check_comparable({name: store.read_metadata(options.results, name) for name in ARMS})
+    check_results("validate", options)
+    values = paired_values(arms, PAIRS)
+    rows = simulate_families(values, N_FAMILIES, options.seed)
+    rows.append(simulate_new_data(N_DATASETS, options.seed))
+    families = {"arms": len(PAIRS), "tips": len(CLAIMS)}
+    widths = expected_widths(arms["hidden"], arms["control"], SIZES, families)
+    frames = {"validation-answers": pd.DataFrame(rows), "validation-power": pd.DataFrame(widths)}
+    metadata = {"seed": options.seed, "tables": sources, "margin": MARGIN} | provenance()
+    path = store.write_tables(options.results, frames, metadata)
+    for row in rows:
+        print(
+            f"{row['question']}, {row['difference']:g} points: some verdict is wrong in "
+            f"{row['wrong']:.1%} of {row['families']:,} families"
+        )
+    print(f"  written:   {path}")
+    if max(row["wrong"] for row in rows) > MOST_WRONG:
+        sys.exit("validate: verdicts are wrong more often than claimed")
+
+
+PARTS = {"tables": validate_tables, "kills": validate_kills, "answers": validate_answers}
+NETWORKS = {"null": COMMANDS["all"].defaults}  # by part; others: 5 repeats
 
 
 def choose(options):
     """Check what the options ask for: the engines, unless they name another part."""
-    engines = experiment_action("validate", validate, check_folds)
-    PARTS.get(options.part, engines)(options)
+    for name, number in NETWORKS.get(options.part, {"repeats": 5, "seeds": 1}).items():
+        if getattr(options, name) is None:
+            setattr(options, name, number)
+    run = validate_null if options.part == "null" else validate
+    PARTS.get(options.part, experiment_action("validate", run, check_folds))(options)
 
 
 main = cli.script("validate", __doc__, choose)

@@ -73,16 +73,18 @@ def summarise_settings(folds):
     """Summarise a sweep's folds, one row per setting.
 
     Losses are missing where a network diverged. ``standard_error`` is that of the mean accuracy
-    (standard deviation over √folds), not corrected for overlapping training sets.
+    (standard deviation over √folds, the seeds of a fold averaged), not corrected for overlapping
+    training sets.
     """
     by_setting = folds.groupby("setting")
     accuracy, train_accuracy = by_setting["accuracy"], by_setting["train_accuracy"]
+    by_split = folds.groupby(["setting", "repeat", "fold"])["accuracy"].mean()
     return pd.DataFrame(
         {
             "networks": by_setting.size(),
             "accuracy": accuracy.mean(),
             "std_accuracy": accuracy.std(ddof=0),
-            "standard_error": accuracy.sem(),
+            "standard_error": by_split.groupby("setting").sem(),
             "train_accuracy": train_accuracy.mean(),
             "std_train_accuracy": train_accuracy.std(ddof=0),
             "log_loss": by_setting["log_loss"].mean(skipna=False),

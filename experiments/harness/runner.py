@@ -16,11 +16,13 @@ import numpy as np
 import pandas as pd
 
 from experiments import foldstack
+from experiments.foldstack.comparison import prediction_interval, t_interval
 from experiments.harness import cli, store
 from experiments.harness.cluster import dask_cluster
 from experiments.harness.dataset import read_dataset
 from experiments.harness.errors import InputError, is_out_of_memory
 from experiments.harness.growing import grow, unfinished
+from experiments.harness.paired import repeat_means, single_runs
 from experiments.harness.progress import progress_bar
 from experiments.harness.provenance import provenance
 from experiments.harness.replacing import check_results
@@ -285,7 +287,14 @@ def _print_result(folds, published):
     """Print the result as the tutorial does, mean (standard deviation over folds), and its own."""
     name, accuracy, collapsed = folds["experiment"][0], folds["accuracy"], folds["collapsed"].sum()
     line = f"{name.capitalize()}: {accuracy.mean():.2%} ({accuracy.std(ddof=0):.2%})"
-    print(line + (f", {collapsed} of {len(folds)} networks collapsed" if collapsed else ""))
+    print(line + (f", {collapsed} of {len(folds):,} networks collapsed" if collapsed else ""))
+    runs = single_runs(folds)
+    if len(runs) > 1:
+        _, low, high, _ = t_interval(repeat_means(folds))
+        print(f"  mean:      {low:.1f}% to {high:.1f}%, with 95% confidence")
+        _, low, high = prediction_interval(runs)
+        n_folds = folds["fold"].nunique()
+        print(f"  one run of {n_folds} folds: {low:.1f}% to {high:.1f}%, 95 times in 100")
     editions = []
     for row in published[published["experiment"] == name].itertuples():
         result = f"{row.mean_accuracy:.2%} ({row.std_accuracy:.2%})"

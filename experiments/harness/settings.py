@@ -121,13 +121,13 @@ def _path(text):
 _FILE, _FOLDER = Type("FILE", "a path", _path), Type("FOLDER", "a path", _path)
 SCORES = ("accuracy", "balanced_accuracy", "roc_auc", "f1", "log_loss")
 SCORES_OF_NUMBERS = ("r2", "mean_absolute_error")
-PARTS = ("engines", "search", "tables", "kills", "all")
+PARTS = ("engines", "search", "tables", "kills", "null", "answers", "all")
 _DATA = "table of features and what to predict; separator and header are detected"
 _TARGET = "name or number of the column to predict (default: the last)"
 _TASK = "what to predict, a class or (regression) a number"
 _SCORING = "scores to report; the first selects (default: accuracy, or R² of numbers)"
 _JOBS = "threads, or processes with scikit-learn; does not change the results"
-_PART = "engines, search or all of both; make validate: also tables or kills"
+_PART = "engines, search or all of both; make validate: also tables, kills, null or answers"
 _HALVINGS = "times that two thirds of the candidates are left out early; 0 trains all to the end"
 _ENGINE = "stacked: all networks train together; scikit-learn: one after another"
 _OPTIONS = (
@@ -169,6 +169,7 @@ _NETWORKS = ("repeats", "seeds", *_SPLITS[1:])
 _PLANNED = {"folds": None, "epochs": None}  # by the number of rows, as what has no default is
 _SEARCH = ("task", "scoring", "space", "inner_folds", "candidates", "batch_size", "halvings")
 _ARM = (*_NETWORKS, "scheduler", "engine", "curves", "verbose")
+_BY_PART = {"repeats": None, "seeds": None}  # what each part needs
 _COMMANDS = (
     *(Command(arm, _ARM) for arm in ARMS),
     Command("stopping", (*_NETWORKS, "scheduler")),
@@ -181,7 +182,7 @@ _COMMANDS = (
     Command("figures", ("results",)),
     Command("report", ("results",)),
     Command("all", (*_NETWORKS, "scheduler", "verbose"), {"repeats": 60, "seeds": 7}),
-    Command("validate", (*_SPLITS, "part", "minutes"), {"repeats": 5}, "engine_check"),
+    Command("validate", (*_NETWORKS, "part", "minutes"), _BY_PART, "engine_check"),
     Command("verify", ("jobs", "data", "results", "scheduler", "only")),
     Command("benchmark", ("epochs", "seed", "data", "results", "before", "part")),
 )

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from experiments.foldstack.comparison import (
-    average_repeats,
     corrected_resampled_t,
     prediction_interval,
     proportion_interval,
@@ -20,7 +19,7 @@ from experiments.foldstack.comparison import (
     size,
     t_interval,
 )
-from experiments.harness.paired import MARGIN
+from experiments.harness.paired import MARGIN, repeat_means, single_runs
 from experiments.harness.schema import TABLES
 
 MISORDERED = 0.05  # a single run is trustworthy if at most this share of runs is misordered
@@ -72,11 +71,6 @@ def judge_remedy(pair: Mapping, question: str) -> str:
     return "does not mend" if pair[f"{question}_high"] < -MARGIN else "undecided"
 
 
-def single_runs(folds: pd.DataFrame) -> pd.Series:
-    """Return the accuracy of every single run, by repeat and seed: what one reader would see."""
-    return folds.groupby(["repeat", "seed"])["accuracy"].mean()
-
-
 def _claims_frame(rows):
     frame = pd.DataFrame(rows).reindex(columns=list(TABLES["claims"].columns))
     counts = ["tip", *COLLAPSED, *(name for name in frame if name.startswith("n_"))]
@@ -101,12 +95,12 @@ def _claim(name, kind, pair, judge, rerun, **further):
 
 def _judge_level(folds, published):
     """Compare a published accuracy with the mean here, in percent."""
-    by_split = 100 * folds.groupby(["repeat", "fold"])["accuracy"].mean()
-    values = average_repeats(by_split, by_split.index.get_level_values("repeat"))
+    values = repeat_means(folds)
     mean, low, high, _ = t_interval(values)
     ratio = np.mean(folds["n_test"] / folds["n_train"])
+    by_split = 100 * folds.groupby(["repeat", "fold"])["accuracy"].mean()
     _, new_low, new_high, _ = corrected_resampled_t(by_split, ratio)
-    _, run_low, run_high = prediction_interval(100 * single_runs(folds))
+    _, run_low, run_high = prediction_interval(single_runs(folds))
     figures = published[published["experiment"] == "baseline"].set_index("edition")
     level = 100 * figures.loc["current", "mean_accuracy"]
     close = size(low - level, high - level, MARGIN)

@@ -44,7 +44,7 @@ def collect(folder: Path) -> dict:
         for part, (find, names) in needed.items()
     }
     return found | {
-        "claims": None if claims is None else _records(claims),
+        "claims": None if claims is None else records(claims),
         "answers": None if claims is None else answers(folder, claims),
         "figures": {path.stem for path in (folder / "figures").glob("*.png")},
         "run": run(folder),
@@ -98,11 +98,11 @@ def answers(folder: Path, claims: pd.DataFrame) -> dict:
     best = means.idxmax()
     results = claims[claims["claim"].isin(["baseline_level", "visible_drop", "hidden_worse"])]
     of_tips = claims[claims["tip"].notna()].groupby("dataset_verdict", sort=False)
-    verdicts = {verdict: _records(rows) for verdict, rows in of_tips}
+    verdicts = {verdict: records(rows) for verdict, rows in of_tips}
     return {
         "counts": Counter(results["dataset_verdict"]),
         "n_results": len(results),
-        "results": [*_records(results), *_records(claims[claims["claim"] == "single_runs"])],
+        "results": [*records(results), *records(claims[claims["claim"] == "single_runs"])],
         "dropout": {arm: comparison[arm, "control"] for arm in ("visible", "hidden")},
         "control": comparison["control", "baseline"],
         "best": {"name": best, "accuracy": means[best], "pair": comparison[best, "svc"]},
@@ -116,7 +116,7 @@ def accuracy(folder: Path) -> dict:
     """Return the accuracy of each arm, beside the published ones."""
     arms = _read_records(folder, "summary")
     sha256 = store.read_metadata(folder, "summary")["data"]["sha256"]
-    published = _records(store.read_published(sha256))
+    published = records(store.read_published(sha256))
     return {
         "arms": arms,
         "folds": arms[0]["folds"],
@@ -142,7 +142,7 @@ def tips(folder: Path) -> dict:
                 "collapsed": rows["collapsed"].sum(),
                 "networks": rows["networks"].sum(),
                 "settings": (rows["collapsed"] > 0).sum(),
-                "claims": {claim: _records(pairs) for claim, pairs in claims},
+                "claims": {claim: records(pairs) for claim, pairs in claims},
             }
         )
     return _collapsed(folder) | {"sections": sections}
@@ -151,7 +151,7 @@ def tips(folder: Path) -> dict:
 def tip_claims(folder: Path) -> dict:
     """Return the verdicts on the tips, and how many networks collapsed."""
     claims = judge_tips(store.read_table(folder, "tips-comparison"))
-    return _collapsed(folder) | {"claims": _records(claims)}
+    return _collapsed(folder) | {"claims": records(claims)}
 
 
 def _collapsed(folder):
@@ -243,8 +243,8 @@ def tuning_details(tables: Mapping[str, pd.DataFrame], metadata: Mapping) -> dic
     return {
         "file": metadata["data"]["file"],
         "varied": list(tried.columns[tried.columns.get_loc("chosen") + 1 :]),
-        "best": _records(tried[:10]),
-        "folds": _records(tables["tuned"]),
+        "best": records(tried[:10]),
+        "folds": records(tables["tuned"]),
     }
 
 
@@ -430,9 +430,9 @@ def files(folder: Path, written: Collection[str] = ()) -> list[tuple[list[str], 
 
 
 def _read_records(folder, name):
-    return _records(store.read_table(folder, name))
+    return records(store.read_table(folder, name))
 
 
-def _records(frame):
+def records(frame: pd.DataFrame) -> list[dict]:
     """Return the rows of a table as dictionaries; missing values are None."""
     return frame.astype(object).where(frame.notna(), None).to_dict("records")

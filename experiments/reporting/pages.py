@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from pandas import DataFrame
 
 from experiments.harness.errors import InputError
 from experiments.harness.files import GENERATED
@@ -49,6 +50,11 @@ def fill(page: str, parts: dict[str, str]) -> str:
             raise InputError(f"README.md lacks the markers <!-- {name} --> and <!-- /{name} -->")
         page = pattern.sub(lambda match, text=text: match[1] + text + match[2], page)
     return page
+
+
+def comparison_summary(comparison: DataFrame) -> list[str]:
+    """Return the comparisons of the table ``comparison`` in lines for the terminal."""
+    return _lines("comparison.j2", pairs=findings.records(comparison))
 
 
 def tuning_summary(tuning: Mapping) -> list[str]:

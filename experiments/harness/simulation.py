@@ -1,0 +1,186 @@
+"""Simulate families of comparisons whose true differences are known, and what more runs would give.
+
+The simulated families have the spread and the correlations of the arms' comparisons: their
+differences are drawn with replacement, repeat by repeat, and shifted to the true difference.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from experiments.foldstack.comparison import (
+    corrected_resampled_t,
+    direction,
+    family_level,
+    simulate_reruns,
+    size,
+)
+from experiments.harness.paired import MARGIN, single_runs
+
+DIFFERENCES = (0.0, 0.5, 1.0, 2.0)
+N_RERUN = 400  # families whose re-runs are simulated
+
+
+def simulate_families(values: np.ndarray, n_families: int, random_state: int) -> list[dict]:
+    """Return how often verdicts on simulated families are wrong, a row per true difference.
+
+    Parameters
+    ----------
+    values : array of shape (n_repeats, n_pairs)
+        Differences of a family's pairs, in points.
+    n_families, random_state : int
+
+    Returns
+    -------
+    list of dict
+        The columns of the table ``validation-answers``.
+    """
+    generator = np.random.default_rng(random_state)
+    n_repeats, n_pairs = values.shape
+    # Drawn with replacement, the values themselves would spread by a factor of √(1 − 1/n) less.
+    centred = (values - values.mean(axis=0)) * np.sqrt(n_repeats / (n_repeats - 1))
+    level = family_level(n_pairs)
+    reach = stats.t(n_repeats - 1).ppf((1 + level) / 2) / np.sqrt(n_repeats)
+    rows = []
+    for difference in DIFFERENCES:
+        drawn = generator.integers(n_repeats, size=(n_families, n_repeats))
+        samples = centred[drawn] + difference  # (n_families, n_repeats, n_pairs)
+        means, ends = samples.mean(axis=1), reach * samples.std(axis=1, ddof=1)
+        directions, sizes = _verdicts(means - ends, means + ends)
+        right_direction = "better" if difference else "undecided"
+        wrong_direction = ~np.isin(directions, [right_direction, "undecided"])
+        right_size = {True: "less", False: "more"}[difference < MARGIN]
+        right_size = "undecided" if difference == MARGIN else right_size
+        wrong_size = ~np.isin(sizes, [right_size, "undecided"])
+        predicted, found = _check_reruns(samples[: 2 * N_RERUN], level, directions, sizes)
+        rows.append(
+            {
+                "question": "on this dataset",
+                "difference": difference,
+                "families": n_families,
+                "pairs": n_pairs,
+                "covered": _share((abs(means - difference) <= ends).all(axis=1)),
+                "wrong_direction": _share(wrong_direction.any(axis=1)),
+                "wrong_size": _share(wrong_size.any(axis=1)),
+                "wrong": _share((wrong_direction | wrong_size).any(axis=1)),
+                "decided_direction": _share(directions != "undecided"),
+                "decided_size": _share(sizes != "undecided"),
+                "rerun_predicted": predicted,
+                "rerun_found": found,
+            }
+        )
+    return rows
+
+
+def simulate_new_data(n_datasets: int, random_state: int) -> dict:
+    """Return how often the corrected test is wrong about two classifiers that are equally good."""
+    generator = np.random.default_rng(random_state)
+    found = [
+        corrected_resampled_t(100 * nearest_centroid_differences(generator), 1 / 9)
+        for _ in range(n_datasets)
+    ]
+    wrong = _share([direction(each.low, each.high) != "undecided" for each in found])
+    return {
+        "question": "on new data",
+        "difference": 0.0,
+        "families": n_datasets,
+        "pairs": 1,
+        "covered": _share([each.low <= 0 <= each.high for each in found]),
+        "wrong_direction": wrong,
+        "wrong": wrong,
+        "decided_direction": wrong,
+    }
+
+
+def nearest_centroid_differences(
+    generator: np.random.Generator, rows: int = 60, folds: int = 10, repeats: int = 5
+) -> np.ndarray:
+    """Cross-validate two equally good classifiers on a dataset; return differences by fold.
+
+    Each uses five of ten equally informative features, and predicts the class whose mean in
+    the training rows is nearer.
+    """
+    y = np.arange(rows) % 2
+    X = generator.normal(size=(rows, 10)) + 0.4 * y[:, np.newaxis]
+    size = rows // folds
+    differences = []
+    for _ in range(repeats):
+        fold_of = generator.permutation(rows) // size
+        train = fold_of != np.arange(folds)[:, np.newaxis]
+        means = [
+            (train & (y == c)) @ X / (train & (y == c)).sum(axis=1, keepdims=True) for c in (0, 1)
+        ]
+        towards, middle = means[1] - means[0], (means[1] + means[0]) / 2
+        right = []
+        for features in (slice(0, 5), slice(5, 10)):
+            scores = ((X - middle[:, np.newaxis]) * towards[:, np.newaxis])[..., features]
+            correct = (scores.sum(axis=-1) > 0) == y
+            right.append(np.mean(correct, axis=1, where=~train))
+        differences.append(right[0] - right[1])
+    return np.concatenate(differences)
+
+
+def expected_widths(
+    first: pd.DataFrame, second: pd.DataFrame, sizes: Sequence[tuple[int, int]], n_pairs: dict
+) -> list[dict]:
+    """Return how wide the intervals of a difference would be with other numbers of runs.
+
+    The variance of a single run's difference has a part of the splits, which more seeds on a
+    split do not change, and a part of the seeds (analysis of variance with random effects).
+
+    Parameters
+    ----------
+    first, second : DataFrame
+        Per-fold tables with the same repeats and seeds.
+    sizes : sequence of (repeats, seeds)
+    n_pairs : dict of str to int
+        The number of pairs in each family, by its name.
+    """
+    runs = (single_runs(first) - single_runs(second)).unstack("seed")
+    of_seeds = runs.var(axis=1, ddof=1).mean()
+    of_splits = max(0.0, runs.mean(axis=1).var(ddof=1) - of_seeds / runs.shape[1])
+    rows = []
+    for repeats, seeds in sizes:
+        error = np.sqrt((of_splits + of_seeds / seeds) / repeats)
+        row = {"repeats": repeats, "seeds": seeds, "standard_error": error}
+        for name, number in n_pairs.items():
+            quantile = stats.t(repeats - 1).ppf((1 + family_level(number)) / 2)
+            row[f"half_width_{name}"] = quantile * error
+            # The interval of no difference lies within the margin.
+            left = (MARGIN - quantile * error) / error
+            row[f"decided_{name}"] = max(0.0, 2 * stats.norm.cdf(left) - 1)
+        rows.append(row | {"share_of_seeds": of_seeds / (of_seeds + of_splits)})
+    return rows
+
+
+def _verdicts(lows, highs):
+    """Return the directions and sizes of arrays of intervals."""
+    ends = list(zip(lows.ravel(), highs.ravel(), strict=True))
+    directions = np.array([direction(*each) for each in ends]).reshape(lows.shape)
+    return directions, np.array([size(*each, MARGIN) for each in ends]).reshape(lows.shape)
+
+
+def _check_reruns(samples, level, directions, sizes):
+    """Return the predicted and the found share of re-runs with another direction or size.
+
+    The second half of the samples are the re-runs of the first.
+    """
+    half, predicted = len(samples) // 2, []
+    for values in samples[:half]:
+        for pair in values.T:
+            options = {"confidence_level": level, "margin": MARGIN, "n_reruns": 500}
+            predicted += simulate_reruns(pair, **options)
+    found = [verdicts[:half] != verdicts[half : 2 * half] for verdicts in (directions, sizes)]
+    return float(np.mean(predicted)), _share(found)
+
+
+def _share(mask):
+    return float(np.mean(mask))
+
+
+def paired_values(tables, pairs) -> np.ndarray:
+    """Return the differences of pairs of per-fold tables, of shape (n_repeats, n_pairs)."""
+    means = {name: single_runs(table).groupby("repeat").mean() for name, table in tables.items()}
+    return np.column_stack([means[first] - means[second] for first, second in pairs])
