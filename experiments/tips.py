@@ -47,7 +47,7 @@ def sweep_tips(this):
     def tabulate(number, scores, networks):
         return this.per_fold_frame(scores, networks, setting=number)
 
-    metadata = this.metadata(settings=settings, margin=MARGIN)
+    metadata = this.metadata(settings=settings, margin=MARGIN, grid_repeats=GRID_REPEATS)
     numbered = dict(enumerate(settings))
     folds = grow(this, "tips-folds", "setting", numbered, tabulate, metadata, networks=networks)
     tables = dict(list(folds.groupby("setting")))

@@ -38,7 +38,7 @@ SHAPES = {
     **dict.fromkeys(("splits_sha256", "engine"), str),
     **dict.fromkeys(("repeats", "seeds", "folds", "epochs", "seed", "inner_folds", "best"), int),
     **dict.fromkeys(("batch_size", "halvings"), int),
-    **dict.fromkeys(("passes", "monte_carlo_passes", "patience"), int),
+    **dict.fromkeys(("passes", "monte_carlo_passes", "patience", "grid_repeats"), int),
 }
 
 

@@ -17,6 +17,7 @@ from experiments.foldstack.comparison import compare, direction, t_interval
 from experiments.harness import store
 from experiments.harness.errors import InputError
 from experiments.harness.measures import MEASURES, chosen_by
+from experiments.harness.paired import single_runs
 from experiments.harness.schema import ARMS, TABLES, Table
 from experiments.reporting.claims import judge_claims, judge_tips
 
@@ -33,9 +34,12 @@ def collect(folder: Path) -> dict:
     needed = {
         "accuracy": (accuracy, ["summary"]),
         "comparison": (partial(_read_records, name="comparison"), ["comparison"]),
+        "overfitting": (overfitting, ["curves"]),
         "tips": (tips, ["tips", "tips-comparison"]),
         "dropout_modes": (dropout_modes, ["evaluation"]),
         "tuning": (tuning, ["tuned", "tuning"]),
+        "null": (partial(_read_records, name="validation-null"), ["validation-null"]),
+        "simulated": (simulated, ["validation-answers", "validation-power"]),
         "validation": (validation, ["validation"]),
         "speed": (speed, ["benchmark"]),
     }
@@ -93,22 +97,59 @@ def answers(folder: Path, claims: pd.DataFrame) -> dict:
     """Return what the answers to the main questions state."""
     pairs = _read_records(folder, "comparison")
     comparison = {(pair["first"], pair["second"]): pair for pair in pairs}
-    means = store.read_table(folder, "summary").set_index("experiment")["mean_accuracy"]
+    arms = store.read_arms(folder)
+    means = {name: folds["accuracy"].mean() for name, folds in arms.items()}
     context = store.read_table(folder, "context").groupby("experiment")["accuracy"].mean()
-    best = means.idxmax()
-    results = claims[claims["claim"].isin(["baseline_level", "visible_drop", "hidden_worse"])]
-    of_tips = claims[claims["tip"].notna()].groupby("dataset_verdict", sort=False)
-    verdicts = {verdict: records(rows) for verdict, rows in of_tips}
+    best = max(means, key=means.get)
     return {
-        "counts": Counter(results["dataset_verdict"]),
-        "n_results": len(results),
-        "results": [*records(results), *records(claims[claims["claim"] == "single_runs"])],
+        "claims": {claim["claim"]: claim for claim in records(claims)},
         "dropout": {arm: comparison[arm, "control"] for arm in ("visible", "hidden")},
         "control": comparison["control", "baseline"],
         "best": {"name": best, "accuracy": means[best], "pair": comparison[best, "svc"]},
+        "n_networks": len(arms["baseline"]),
+        "readers": Counter(single_run_winners(arms)),
         "svc": context["svc"],
         "majority": context["majority"],
-        "tips": _collapsed(folder) | {"verdicts": verdicts} if verdicts else None,
+    }
+
+
+def single_run_winners(arms: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Return the arm of the tutorial that each single run shows as the best, or "tie".
+
+    The runs are those of the first seed on every split.
+    """
+    names = ["baseline", "visible", "hidden"]
+    runs = pd.DataFrame({name: single_runs(arms[name]).xs(1, level="seed") for name in names})
+    best = runs.round(9).eq(runs.round(9).max(axis=1), axis=0)
+    return [row.idxmax() if row.sum() == 1 else "tie" for _, row in best.iterrows()]
+
+
+def overfitting(folder: Path) -> dict:
+    """Return where each arm's log loss on held-out rows is lowest, and where it ends."""
+    curves = store.read_table(folder, "curves").sort_values("epoch")
+    arms = {}
+    for name in [arm for arm in ARMS if arm in set(curves["experiment"])]:
+        losses = curves[curves["experiment"] == name].set_index("epoch")["log_loss"]
+        arms[name] = {
+            "best_epoch": losses.idxmin(),
+            "best": losses.min(),
+            "epochs": losses.index[-1],
+            "last": losses.iloc[-1],
+        }
+    stopping = None
+    if store.exists(folder, "stopping"):
+        metadata = store.read_metadata(folder, "stopping")
+        means = store.read_table(folder, "stopping")[["accuracy", "log_loss", "n_epochs"]].mean()
+        options = {name: metadata[name] for name in ("patience", "validation_split")}
+        stopping = means.to_dict() | options
+    return {"arms": arms, "stopping": stopping}
+
+
+def simulated(folder: Path) -> dict:
+    """Return how often verdicts are wrong in simulations, and what more runs would give."""
+    return {
+        "answers": _read_records(folder, "validation-answers"),
+        "power": _read_records(folder, "validation-power"),
     }
 
 
@@ -125,7 +166,7 @@ def accuracy(folder: Path) -> dict:
 
 
 def tips(folder: Path) -> dict:
-    """Return every tip's comparisons of settings, and how many networks collapsed."""
+    """Return every tip's claims with the settings that test them, and how many collapsed."""
     comparison = store.read_table(folder, "tips-comparison")
     differing = [  # from the control, which has no dropout
         {name: value for name, value in setting.items() if CONTROL.get(name, 0) != value}
@@ -133,19 +174,21 @@ def tips(folder: Path) -> dict:
     ]
     for side in ("first", "second"):
         comparison[side] = [differing[number] for number in comparison[side]]
+    claims = records(judge_tips(comparison))
+    tested = [claim | pair for claim, pair in zip(claims, records(comparison), strict=True)]
     sections = []
     for tip, rows in store.read_table(folder, "tips").groupby("tip"):
-        claims = comparison[comparison["tip"] == tip].groupby("claim", sort=False)
+        rows = rows.drop_duplicates("setting")
         sections.append(
             {
                 "tip": tip,
                 "collapsed": rows["collapsed"].sum(),
                 "networks": rows["networks"].sum(),
                 "settings": (rows["collapsed"] > 0).sum(),
-                "claims": {claim: records(pairs) for claim, pairs in claims},
+                "claims": [claim for claim in tested if claim["tip"] == tip],
             }
         )
-    return _collapsed(folder) | {"sections": sections}
+    return _collapsed(folder) | {"sections": sections, "claims": tested}
 
 
 def tip_claims(folder: Path) -> dict:
@@ -163,6 +206,7 @@ def _collapsed(folder):
         "repeats": metadata["repeats"],
         "folds": metadata["folds"],
         "seeds": metadata["seeds"],
+        "grid_repeats": metadata["grid_repeats"],
         "n_networks": by_setting.size().sum(),
         "n_collapsed": collapsed.sum(),
         "n_settings": len(collapsed),

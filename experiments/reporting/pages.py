@@ -33,13 +33,11 @@ def results_page(folder: Path) -> str:
 
 
 def readme_parts(folder: Path) -> dict[str, str]:
-    """Return the generated parts of the main README.md whose tables exist, by name."""
+    """Return the generated part of the main README.md by name, if its tables exist."""
     found = findings.collect(folder)
-    return {
-        part: _markdown().get_template(f"{part}.md.j2").render(found)
-        for part in ("answers", "accuracy", "claims", "speed")
-        if found[part] is not None
-    }
+    if found["answers"] is None:
+        return {}
+    return {"front": _markdown().get_template("front.md.j2").render(found)}
 
 
 def fill(page: str, parts: dict[str, str]) -> str:
