@@ -1,4 +1,4 @@
-# sonar-dropout. `make` alone lists the targets.
+# sonar-dropout. `make` alone lists the first targets, `make help` all.
 # Options are make variables: make baseline REPEATS=5 SEED=1 (see make help).
 
 PYTHON ?= python3
@@ -7,10 +7,11 @@ INSTALLED := $(VENV)/installed
 RUN := $(VENV)/bin/python -m
 SETTINGS := $(or $(realpath $(VENV)/bin/python),$(PYTHON)) -I experiments/harness/settings.py
 
-SCRIPTS := baseline visible hidden control remedies tips evaluation tune predict \
+SCRIPTS := baseline visible hidden control stopping remedies tips evaluation tune predict \
            compare figures report validate verify benchmark
-.DEFAULT_GOAL := help
-.PHONY: help $(SCRIPTS) all test audit lint lock clean check
+FIRST := baseline visible hidden compare tune
+.DEFAULT_GOAL := start
+.PHONY: start help $(SCRIPTS) all test audit lint lock clean check
 
 # Variables on make's command line reach a program exactly as typed. Neither make nor a shell
 # expands them: they are exported in one variable, which experiments/harness/settings.py reads.
@@ -22,23 +23,29 @@ define .newline
 endef
 .encode = $(subst $(.newline),%0A,$(subst $(.space),%20,$(subst %,%25,$1)))
 unexport $(.given)
-override export SONAR_DROPOUT_MAKE := $(or $(MAKECMDGOALS),help) \
+override export SONAR_DROPOUT_MAKE := $(or $(MAKECMDGOALS),start) \
     $(foreach .name,$(.given),$(.name)=$(call .encode,$(value $(.name))))
 
-help $(SCRIPTS) all test audit lint lock clean: check
+start help $(SCRIPTS) all test audit lint lock clean: check
 check:  # refuses variables that no target takes, before anything else is made
 	@$(SETTINGS)
 
-help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+LIST = @awk -F ':.*\#\# ' '/^($(1)):.*\#\# / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+start:
+	$(call LIST,$(subst $(.space),|,$(FIRST)))
+	@echo "  more:      make help lists all targets and their options"
+
+help:  ## List all targets and their options
+	$(call LIST,[a-z]+)
 	@$(SETTINGS) help
 
 baseline:  ## Cross-validate the network without dropout
 visible:  ## Cross-validate 20% dropout on the inputs
 hidden:  ## Cross-validate 20% dropout after each hidden layer
 control:  ## Cross-validate the dropout arms' settings without dropout
+stopping:  ## Train the baseline with early stopping
 remedies:  ## Train the hidden arm longer and at other learning rates
-tips:  ## Measure the tutorial's five tips (resumes an interrupted run)
+tips:  ## Put the tutorial's five tips to the test (half an hour; resumes an interrupted run)
 evaluation:  ## Show what dropout does in training and at evaluation
 tune:  ## Tune dropout on a table: make tune DATA=mine.csv
 predict:  ## Predict a table's rows: make predict MODEL=results/tuned.keras DATA=new.csv
@@ -46,7 +53,7 @@ compare:  ## Compare the arms, with intervals (runs those without results)
 figures:  ## Draw the tables into results/figures/
 report:  ## Write results/README.md from the tables
 validate:  ## Compare the stacked engine with scikit-learn's (10 to 30 minutes)
-verify:  ## Re-run the experiments and compare the results (20 to 40 minutes; ONLY=baseline,tune)
+verify:  ## Re-run the experiments and compare the results (an hour or more; ONLY=baseline,tune)
 benchmark:  ## Time engines and searches side by side (about an hour, on an idle machine)
 
 MODULE = $@
@@ -55,13 +62,19 @@ validate: MODULE = engine_check
 $(SCRIPTS): $(INSTALLED)
 	@$(RUN) experiments.$(MODULE) --from-make
 
-ALL = --no-print-directory --old-file=check $(if $(filter REPEATS,$(.given)),,REPEATS=30)
-all: $(INSTALLED)  ## The arms, remedies, comparison, figures, report; 30 repeats (5 to 10 minutes)
-	@$(MAKE) $(ALL) baseline visible hidden control CURVES=1
-	@$(MAKE) $(ALL) remedies
-	@$(MAKE) $(ALL) compare
-	@$(MAKE) $(ALL) figures
-	@$(MAKE) $(ALL) report
+# Each step of `make all`: targets and options. The arms and what is compared with them have 60
+# repeats and 7 seeds unless told otherwise.
+STUDY = $(if $(filter REPEATS,$(.given)),,REPEATS=60) $(if $(filter SEEDS,$(.given)),,SEEDS=7)
+STEP = +@echo "step $(1) of 8: $(2)" >&2; $(MAKE) --no-print-directory --old-file=check $(2)
+all: $(INSTALLED)  ## Everything that is committed, anew (about an hour and a half)
+	$(call STEP,1,baseline visible hidden control CURVES=1 $(STUDY))
+	$(call STEP,2,stopping $(STUDY))
+	$(call STEP,3,remedies $(STUDY))
+	$(call STEP,4,tips)
+	$(call STEP,5,evaluation)
+	$(call STEP,6,tune)
+	$(call STEP,7,compare $(STUDY))
+	$(call STEP,8,figures report)
 
 test: $(INSTALLED)  ## Run the tests (the quick ones: PYTEST="-m 'not slow'")
 	@$(RUN) pytest --numprocesses=auto --maxprocesses=4 $(PYTEST)
@@ -100,5 +113,6 @@ $(INSTALLED): requirements.txt | check
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Python 3.11, 3.12 or 3.13 is needed, this is " + sys.version.split()[0] + "; say which: make PYTHON=python3.12")'
 	@echo "Installing into $(VENV) (once, about a minute) …" >&2
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(RUN) pip install -qq --disable-pip-version-check --require-hashes -r requirements.txt
-	@touch $@
+	@{ $(RUN) pip install --disable-pip-version-check --progress-bar off --require-hashes \
+	    -r requirements.txt && touch $@; } | awk '{ printf "." >"/dev/stderr" } END { print "" >"/dev/stderr" }'
+	@test -e $@

@@ -24,8 +24,9 @@ from experiments.harness import store
 from experiments.harness.context import score_references
 from experiments.harness.errors import InputError
 from experiments.harness.files import locked
-from experiments.harness.paired import MARGIN, check_comparable, compare_pairs
+from experiments.harness.paired import check_comparable, compare_pairs
 from experiments.harness.runner import Run, check_arm, cross_validate_arm, script
+from experiments.harness.runs import MARGIN
 from experiments.harness.settings import COMMANDS
 from experiments.reporting.pages import comparison_summary
 

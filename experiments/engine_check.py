@@ -49,11 +49,12 @@ from experiments.harness.dataset import read_dataset
 from experiments.harness.errors import InputError, printable
 from experiments.harness.files import REPOSITORY, locked
 from experiments.harness.kills import check_kills
-from experiments.harness.paired import MARGIN, check_comparable, compare_pairs
+from experiments.harness.paired import check_comparable, compare_pairs
 from experiments.harness.provenance import provenance
 from experiments.harness.real_tables import check_table, describe
 from experiments.harness.replacing import check_results
 from experiments.harness.runner import experiment_action
+from experiments.harness.runs import MARGIN
 from experiments.harness.settings import COMMANDS
 from experiments.harness.simulation import (
     expected_widths,
@@ -205,7 +206,7 @@ def validate_null(this):
     arms = dict(zip(ARMS, np.array_split(np.arange(len(table)), len(ARMS)), strict=True))
     arms = {name: table.iloc[rows] for name, rows in arms.items()}
     this.options.seeds = n_seeds
-    comparison = compare_pairs(arms, PAIRS).assign(family="null")
+    comparison = compare_pairs(arms, PAIRS).assign(family="baseline")
     path = this.write({"validation-null": comparison}, margin=MARGIN)
     print(*comparison_summary(comparison), f"  written:   {path}", sep="\n")
     wrong = (comparison[["dataset_direction", "new_data_direction"]] != "undecided").any(axis=None)

@@ -6,7 +6,7 @@ $ make figures
 """
 
 from experiments.harness import cli, files, store
-from experiments.reporting import gallery, plots
+from experiments.reporting import gallery, style
 
 
 def draw_figures(options):
@@ -17,7 +17,7 @@ def draw_figures(options):
         with store.combining(results):
             drawn = gallery.draw(results)
             for name, figure in drawn.items():
-                contents |= plots.to_files(figure, name)
+                contents |= style.to_files(figure, name)
         if not drawn:
             print(f"nothing to draw in {results}; run `make compare` first")
             return

@@ -22,8 +22,9 @@ import pandas as pd
 
 from experiments.harness import store
 from experiments.harness.growing import grow, unfinished
-from experiments.harness.paired import MARGIN, compare_pairs
+from experiments.harness.paired import compare_pairs
 from experiments.harness.runner import script
+from experiments.harness.runs import MARGIN
 from experiments.reporting.pages import tips_summary
 from experiments.tip_settings import CLAIMS, TIPS
 

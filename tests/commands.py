@@ -12,7 +12,15 @@ from tests.conftest import REPOSITORY, SONAR
 MODULES = {name: command.module for name, command in COMMANDS.items() if command.module}
 SCRIPTS = {name: import_module(module) for name, module in MODULES.items()}
 READERS = [name for name in SCRIPTS if "data" in COMMANDS[name].options]
-TOY = {"folds": 2, "repeats": 2, "epochs": 1, "jobs": 1, "inner_folds": 2, "candidates": 2}
+TOY = {
+    "folds": 2,
+    "repeats": 2,
+    "seeds": 1,
+    "epochs": 1,
+    "jobs": 1,
+    "inner_folds": 2,
+    "candidates": 2,
+}
 
 
 def arguments(command, **options):

@@ -113,27 +113,48 @@ def test_every_target_takes_its_options(make):
 def test_all(make, repeats):
     target = "a  $(b) 'c'\n\\d "
     done = make("-j2", "all", f"TARGET={target}", *([f"REPEATS={repeats}"] if repeats else []))
-    assert done.stderr == ""
+    steps = done.stderr.splitlines()
+    assert [step.partition(":")[0] for step in steps] == [f"step {n} of 8" for n in range(1, 9)]
     order = [json.loads(line)[0] for line in done.stdout.splitlines()]
     assert sorted(order[:4]) == ["baseline", "control", "hidden", "visible"]
-    assert order[4:] == ["remedies", "compare", "figures", "report"]
+    assert order[4:8] == ["stopping", "remedies", "tips", "evaluation"]
+    assert order[8:10] == ["tune", "compare"]
+    assert sorted(order[10:]) == ["figures", "report"]
     found = options_of(done)
-    for name in order[:6]:
-        assert found[name]["repeats"] == (repeats or COMMANDS["all"].default("repeats"))
+    for name in (*order[:6], "compare"):
+        for option in ("repeats", "seeds"):
+            expected = COMMANDS["all"].default(option)
+            expected = repeats or expected if option == "repeats" else expected
+            assert found[name][option] == expected
         assert found[name]["target"] == target
+    assert found["tips"]["repeats"] == (repeats or 20)
     assert all(found[name]["curves"] for name in order[:4])
+
+
+def test_make_alone_shows_the_first_targets(make):
+    done = make()
+    assert (done.returncode, done.stderr) == (0, "")
+    *first, more = done.stdout.splitlines()
+    assert [line.split()[1] for line in first] == [
+        "baseline",
+        "visible",
+        "hidden",
+        "tune",
+        "compare",
+    ]
+    assert "make help" in more
 
 
 @pytest.mark.parametrize(
     ("arguments", "unknown", "known"),
     [
-        ("baseline EPOCH=3", ["EPOCH"], "baseline takes REPEATS, FOLDS, EPOCHS"),
+        ("baseline EPOCH=3", ["EPOCH"], "baseline takes REPEATS, SEEDS, FOLDS, EPOCHS"),
         ("tune data=mine.csv", ["data"], "tune takes FOLDS"),
         ("baseline visible CANDIDATES=3 x=1", ["CANDIDATES", "x"], "baseline visible"),
         ("-j4 all ENGINE=stacked", ["ENGINE"], "all takes REPEATS"),
         ("lint SEED=1", ["SEED"], "lint takes PYTHON, PYTEST, RUN, VENV"),
         ("-k clean EPOCHS=1 baseline DATE=1", ["DATE"], "clean baseline takes"),
-        ("EPOCHS=3", ["EPOCHS"], "help takes PYTHON"),
+        ("EPOCHS=3", ["EPOCHS"], "start takes PYTHON"),
         ("tune a;touch${IFS}x=1", ["a;touchx"], "tune takes"),
         ("tune `x`$$(y)'\"=1", ["`x`$(y)\\'\""], "tune takes"),
     ],
@@ -161,7 +182,7 @@ def test_the_environment_is_not_used(make, flags):
 
 
 def test_help_lists_targets_and_variables(make):
-    done = make()
+    done = make("help")
     assert (done.returncode, done.stderr) == (0, "")
     for name, command in COMMANDS.items():
         assert f"  make {name} " in done.stdout

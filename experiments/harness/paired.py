@@ -16,9 +16,8 @@ from experiments.foldstack.comparison import (
     size,
 )
 from experiments.harness.errors import InputError
+from experiments.harness.runs import MARGIN
 from experiments.harness.store import dataset_fingerprint
-
-MARGIN = 1.0  # differences below it do not matter; in points, 2 of 208 rows
 
 SHARED = {  # what is shared: its key in the metadata
     "the dataset": "data",
@@ -44,20 +43,6 @@ def check_comparable(metadata: Mapping[str, dict], ignore: Collection[str] = ())
                 )
     if expected["repeats"] < 2:
         raise InputError("a comparison needs at least 2 repeats; run the arms with more")
-
-
-def repeat_means(folds: pd.DataFrame) -> np.ndarray:
-    """Return the accuracies, in percent, that an interval of their mean is taken over."""
-    by_split = 100 * folds.groupby(["repeat", "fold"])["accuracy"].mean()
-    return average_repeats(by_split, by_split.index.get_level_values("repeat"))
-
-
-def single_runs(folds: pd.DataFrame) -> pd.Series:
-    """Return the accuracy, in percent, of every single run: what one reader would see.
-
-    A run is one seed on all folds of a repeat; the index holds both.
-    """
-    return 100 * folds.groupby(["repeat", "seed"])["accuracy"].mean()
 
 
 def compare_tables(

@@ -10,11 +10,16 @@ from rich.text import Text
 
 
 class _TimeLeft(ProgressColumn):
-    """Remaining time at the mean pace so far; parallel folds finish in bursts."""
+    """Remaining time at the mean pace so far; parallel folds finish in bursts.
+
+    After the last network the tables are still to be written.
+    """
 
     def render(self, task):
         if not task.completed or task.elapsed is None:
             return Text("-:--:-- left")
+        if task.completed >= task.total:
+            return Text("finishing")
         seconds = task.elapsed * (task.total - task.completed) / task.completed
         return Text(f"{timedelta(seconds=round(seconds))} left")
 

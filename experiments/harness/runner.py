@@ -22,10 +22,10 @@ from experiments.harness.cluster import dask_cluster
 from experiments.harness.dataset import read_dataset
 from experiments.harness.errors import InputError, is_out_of_memory
 from experiments.harness.growing import grow, unfinished
-from experiments.harness.paired import repeat_means, single_runs
 from experiments.harness.progress import progress_bar
 from experiments.harness.provenance import provenance
 from experiments.harness.replacing import check_results
+from experiments.harness.runs import repeat_means, single_runs
 from experiments.harness.settings import READING, recorded
 from experiments.harness.tensorflow import start_tensorflow, worker_processes
 

@@ -17,7 +17,7 @@ from experiments.foldstack.comparison import (
     simulate_reruns,
     size,
 )
-from experiments.harness.paired import MARGIN, single_runs
+from experiments.harness.runs import MARGIN, single_runs
 
 DIFFERENCES = (0.0, 0.5, 1.0, 2.0)
 N_RERUN = 400  # families whose re-runs are simulated

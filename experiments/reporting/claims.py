@@ -19,7 +19,7 @@ from experiments.foldstack.comparison import (
     size,
     t_interval,
 )
-from experiments.harness.paired import MARGIN, repeat_means, single_runs
+from experiments.harness.runs import MARGIN, repeat_means, single_runs
 from experiments.harness.schema import TABLES
 
 MISORDERED = 0.05  # a single run is trustworthy if at most this share of runs is misordered

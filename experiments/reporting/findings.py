@@ -17,7 +17,7 @@ from experiments.foldstack.comparison import compare, direction, t_interval
 from experiments.harness import store
 from experiments.harness.errors import InputError
 from experiments.harness.measures import MEASURES, chosen_by
-from experiments.harness.paired import single_runs
+from experiments.harness.runs import single_runs
 from experiments.harness.schema import ARMS, TABLES, Table
 from experiments.reporting.claims import judge_claims, judge_tips
 

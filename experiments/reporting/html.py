@@ -8,7 +8,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
-from experiments.reporting.plots import to_svg
+from experiments.reporting.style import to_svg
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">

@@ -6,11 +6,16 @@ import pytest
 from experiments.foldstack.comparison import (
     compare,
     corrected_resampled_t,
+    direction,
+    family_level,
     holm,
+    prediction_interval,
     proportion_interval,
+    simulate_reruns,
+    size,
     t_interval,
-    verdict,
 )
+from experiments.harness.simulation import nearest_centroid_differences
 
 
 def test_worked_examples():
@@ -36,36 +41,52 @@ def test_values_without_spread_are_inconclusive():
     assert corrected_resampled_t([0.0, 0.0], 0.1) == (0, 0, 0, 1)
 
 
-def test_verdict():
-    assert verdict(1, 0.04) == "better"
-    assert verdict(-1, 0.04) == "worse"
-    assert verdict(5, 0.05) == "too close to call"
+@pytest.mark.parametrize(
+    ("low", "high", "verdicts"),
+    [
+        (0.1, 0.9, ("better", "less")),
+        (-0.9, -0.1, ("worse", "less")),
+        (1.1, 2.0, ("better", "more")),
+        (-2.0, -1.1, ("worse", "more")),
+        (-0.9, 0.9, ("undecided", "less")),
+        (0.1, 1.9, ("better", "undecided")),
+        (-1.5, 0.5, ("undecided", "undecided")),
+        (0.0, 1.0, ("undecided", "undecided")),  # the ends belong to the interval
+        (-np.inf, np.inf, ("undecided", "undecided")),
+    ],
+)
+def test_an_interval_gives_a_direction_and_a_size(low, high, verdicts):
+    assert (direction(low, high), size(low, high)) == verdicts
+    assert size(10 * low, 10 * high, margin=10) == verdicts[1]
 
 
-def nearest_centroid_differences(generator, rows=60, folds=10, repeats=5):
-    """Cross-validate two equally good classifiers on one dataset; differences by fold.
+def test_intervals_of_a_family_hold_at_once():
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(2000, 20, 5)) + generator.normal(size=(2000, 20, 1))
+    level = family_level(5)
+    assert level == pytest.approx(0.99)
+    wrong = [any(t_interval(pair, level).p < 0.01 for pair in family.T) for family in values]
+    assert 0.02 < np.mean(wrong) < 0.055
 
-    Each uses five of ten equally informative features, and predicts the class whose mean in
-    the training samples is nearer.
-    """
-    y = np.arange(rows) % 2
-    X = generator.normal(size=(rows, 10)) + 0.4 * y[:, np.newaxis]
-    size = rows // folds
-    differences = []
-    for _ in range(repeats):
-        fold_of = generator.permutation(rows) // size
-        train = fold_of != np.arange(folds)[:, np.newaxis]
-        means = [
-            (train & (y == c)) @ X / (train & (y == c)).sum(axis=1, keepdims=True) for c in (0, 1)
-        ]
-        direction, middle = means[1] - means[0], (means[1] + means[0]) / 2
-        right = []
-        for features in (slice(0, 5), slice(5, 10)):
-            scores = ((X - middle[:, np.newaxis]) * direction[:, np.newaxis])[..., features]
-            correct = (scores.sum(axis=-1) > 0) == y
-            right.append(np.mean(correct, axis=1, where=~train))
-        differences.append(right[0] - right[1])
-    return np.concatenate(differences)
+
+def test_a_prediction_interval_holds_a_further_value():
+    values = np.random.default_rng(0).normal(size=(3000, 21))
+    ends = [prediction_interval(row[:20])[1:] for row in values]
+    inside = [low < row[20] < high for row, (low, high) in zip(values, ends, strict=True)]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize(("mean", "expected"), [(0.0, 0.07), (0.66, 0.5), (2.0, 0.0)])
+def test_the_share_of_reruns_is_that_of_a_normal_prediction(mean, expected):
+    """The direction of a mean with standard error 0.25 and t(59, 99%) = 2.66 needs 0.665."""
+    values = np.random.default_rng(0).normal(size=60)
+    values = mean + 0.25 * np.sqrt(60) * (values - values.mean()) / values.std(ddof=1)
+    found = simulate_reruns(values, confidence_level=0.99)
+    assert found.direction == pytest.approx(expected, abs=0.03)
+    assert found == simulate_reruns(values, confidence_level=0.99)
+    # The interval of a mean of 2 is 1.34 to 2.66: a re-run's would have to lie 0.96 lower.
+    if mean == 2.0:
+        assert found.size == pytest.approx(0.17, abs=0.03)
 
 
 def test_the_corrected_test_rarely_rejects_a_true_null():
@@ -105,8 +126,8 @@ def test_repeats_sharpen_the_answer_on_this_dataset_only():
     options = {"repeats": np.repeat(np.arange(30), 10), "test_train_ratio": 1 / 9}
     a = compare(base + generator.normal(0.01, 0.05, 300), base, **options)
     c = compare(base + generator.normal(-0.3, 0.01, 300), base, **options)
-    assert [verdict(r.difference, r.dataset_p) for r in (a, c)] == ["better", "worse"]
-    assert [verdict(r.difference, r.new_data_p) for r in (a, c)] == ["too close to call", "worse"]
+    assert [direction(r.dataset_low, r.dataset_high) for r in (a, c)] == ["better", "worse"]
+    assert [direction(r.new_data_low, r.new_data_high) for r in (a, c)] == ["undecided", "worse"]
 
 
 def test_scores_that_are_no_pairs_are_refused():

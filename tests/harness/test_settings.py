@@ -49,8 +49,10 @@ def test_help_and_defaults(command, capsys, monkeypatch):
 
 def test_defaults_that_differ():
     repeats = {name: c.default("repeats") for name, c in COMMANDS.items() if "repeats" in c.options}
-    special = {"tips": 3, "validate": 5, "all": 30}
+    special = {"tips": 20, "validate": None, "all": 60}
     assert repeats == dict.fromkeys(repeats, 10) | special
+    seeds = {name: c.default("seeds") for name, c in COMMANDS.items() if "seeds" in c.options}
+    assert seeds == dict.fromkeys(seeds, 1) | {"tips": 10, "validate": None, "all": 7}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,10 @@ def test_defaults_that_differ():
         ("--minutes=0", "`minutes` must be a whole number from 1 to 10000, got 0"),
         ("--halvings=10", "`halvings` must be a whole number from 0 to 9, got 10"),
         ("--engine=abacus", "`engine` must be one of stacked, scikit-learn, got 'abacus'"),
-        ("--part=half", "`part` must be one of engines, search, tables, kills, all, got 'half'"),
+        (
+            "--part=half",
+            "`part` must be one of engines, search, tables, kills, null, answers, all, got 'half'",
+        ),
         ("--only=baseline,all", "`only` must be one or more of baseline, visible, hidden"),
         ("--only=", "`only` must be"),
         ("--task=ranking", "`task` must be one of classification, regression, got 'ranking'"),

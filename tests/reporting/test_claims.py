@@ -6,117 +6,110 @@ import pytest
 
 from experiments.harness import store
 from experiments.harness.schema import TABLES
-from experiments.reporting.claims import flag_untrained, judge_claims, judge_tips
+from experiments.reporting.claims import judge_advice, judge_claims, judge_remedy, judge_tips
 
-UNDECIDED, UNTRAINED = "too close to call", "did not train"
-
-
-def make_pairs(verdicts, **columns):
-    usual = {"dataset_low": -2.0, "dataset_high": 0.0, "new_data_low": -5.0, "new_data_high": 5.0}
-    return pd.DataFrame(
-        {"dataset_verdict": verdicts, "new_data_verdict": UNDECIDED} | usual | columns
-    )
+UNDECIDED = "undecided"
 
 
-def judge(runs, verdicts, lows=()):
-    """Judge arms with the given accuracies of single runs; pairs after the second are remedies."""
+def make_pairs(rows):
+    usual = {"dataset_size": UNDECIDED, "new_data_direction": UNDECIDED, "new_data_size": UNDECIDED}
+    usual |= {"rerun_direction": 0.01, "rerun_size": 0.02, "second": "baseline"}
+    usual |= {"dataset_low": -2.0, "dataset_high": 0.0, "new_data_low": -5.0, "new_data_high": 5.0}
+    return pd.DataFrame([usual | row for row in rows])
+
+
+def judge(runs, directions, lows=()):
+    """Judge arms with the given accuracies of single runs, in pairs with the given verdicts."""
     arms = {}
     for name, accuracies in zip(("baseline", "visible", "hidden"), runs, strict=True):
         folds = pd.DataFrame({"repeat": np.repeat(np.arange(len(accuracies)), 10)})
+        folds["fold"] = np.tile(np.arange(10), len(accuracies))
         spread = np.tile([0.02, -0.02], 5 * len(accuracies))
         folds["accuracy"] = np.repeat(accuracies, 10) + spread
-        arms[name] = folds.assign(n_train=187, n_test=21)
-    pairs = make_pairs(
-        verdicts,
-        family=["arms"] * 2 + ["remedies"] * len(lows),
-        first=["visible", "hidden", "hidden, a", "hidden, b"][: len(verdicts)],
-        difference=[-1.0 if verdict == "worse" else 1.0 for verdict in verdicts],
-        dataset_family_low=[0, 0, *lows],
-        **{"second": "baseline", "dataset_p_holm": 0.5, "new_data_family_low": -7.0},
-    )
-    claims = judge_claims(arms, pairs, store.read_published())
+        arms[name] = folds.assign(n_train=187, n_test=21, seed=1)
+    rows = [
+        {"family": "arms", "first": name, "dataset_direction": found, "difference": -1.0}
+        for name, found in zip(("visible", "hidden"), directions, strict=True)
+    ]
+    for name, (low, high) in zip("abcd", lows, strict=False):
+        ends = {"dataset_low": low, "dataset_high": high, "difference": (low + high) / 2}
+        rows.append({"family": "remedies", "first": name, "dataset_direction": "worse"} | ends)
+    claims = judge_claims(arms, make_pairs(rows), store.read_published())
     assert list(claims) == list(TABLES["claims"].columns)
     return claims
 
 
-HIGH, LOW = [0.85, 0.87], [0.80, 0.82]
+HIGH, LOW, WIDE = [0.855, 0.865], [0.80, 0.82], [0.82, 0.88]
+MIXED = [[0.84] * 2, [0.83, 0.86]]  # every other run ranks hidden above visible
 
 
 @pytest.mark.parametrize(
-    ("runs", "verdicts", "expected", "misordered"),
+    ("runs", "directions", "expected", "misordered"),
     [
-        # Every other run ranks hidden above visible.
-        ([HIGH, [0.84] * 2, [0.83, 0.86]], ["worse", "better"], ["reproduced", "contradicted"], 15),
-        ([HIGH, [0.84] * 2, [0.83, 0.86]], [UNDECIDED, "worse"], [UNDECIDED, "reproduced"], 15),
-        ([LOW, [0.7] * 2, [0.6] * 2], [UNDECIDED] * 2, [UNDECIDED] * 2, 0),
-        ([HIGH, HIGH, HIGH], [UNDECIDED] * 2, [UNDECIDED] * 2, 30),  # ties show no ranking
+        ([HIGH, *MIXED], ["worse", "better"], ["reproduced", "reproduced", "contradicted"], 15),
+        ([LOW, *MIXED], [UNDECIDED, "worse"], ["contradicted", UNDECIDED, "reproduced"], 15),
+        ([WIDE, [0.7] * 2, [0.6] * 2], [UNDECIDED] * 2, [UNDECIDED] * 3, 0),
+        ([HIGH, HIGH, HIGH], [UNDECIDED] * 2, ["reproduced", *[UNDECIDED] * 2], 30),  # ties
     ],
 )
-def test_claims_are_judged_by_their_rules(runs, verdicts, expected, misordered):
-    claims = judge([values * 15 for values in runs], verdicts)
-    level = "contradicted" if runs[0] is LOW else "reproduced"
-    ranking = "reproduced" if misordered else UNDECIDED  # 0 of 30: up to 11%
-    assert claims["dataset_verdict"].tolist() == [level, *expected, ranking]
-    assert (claims["new_data_verdict"].iloc[0] == "contradicted") == (runs[0] is LOW)
+def test_results_are_judged_by_their_rules(runs, directions, expected, misordered):
+    claims = judge([values * 15 for values in runs], directions)
+    *results, single = claims["verdict"]
+    assert results == expected
+    assert single == ("holds" if misordered else UNDECIDED)  # 0 of 30: up to 11%
+    assert claims["kind"].tolist() == ["result"] * 3 + ["advice"]
     assert claims["new_data_verdict"].tolist()[1:3] == [UNDECIDED] * 2
     assert claims["n_misordered"].iloc[-1] == misordered
     assert claims["estimate"].iloc[-1] == 100 * misordered / 30
+    level = claims.iloc[0]
+    assert level["single_run_low"] < level["low"] < level["high"] < level["single_run_high"]
+    assert (level["rerun"] > 0.05) == (runs[0] is WIDE)
 
 
 @pytest.mark.parametrize(
-    ("lows", "verdicts", "expected"),
+    ("lows", "mending", "expected"),
     [
-        ([-3, -0.5], ["worse", UNDECIDED], "reproduced"),
-        ([-3, -0.5], [UNDECIDED, "worse"], UNDECIDED),
-        ([-3, -0.5], ["worse", "worse"], "contradicted"),
-        ([-3, -2], ["worse", UNDECIDED], UNDECIDED),
+        ([(-0.9, -0.2), (-3, -1.5)], 1, "holds"),
+        ([(-1.2, -0.2), (-3, -1.5)], 0, UNDECIDED),
+        ([(-2, -1.1), (-3, -1.5)], 0, "does not hold"),
     ],
 )
-def test_remedies_are_judged_by_their_rule(lows, verdicts, expected):
-    remedies = judge([[0.8, 0.9]] * 3, ["worse", "worse", *verdicts], lows).iloc[3]
-    assert remedies["dataset_verdict"] == expected
-    assert remedies["new_data_verdict"] == UNDECIDED
-    assert remedies["n_worse"] == verdicts.count("worse")
+def test_remedies_are_judged_whatever_their_precision(lows, mending, expected):
+    claim = judge([[0.8, 0.9]] * 3, ["worse", "worse"], lows).iloc[3]
+    assert (claim["verdict"], claim["n_mending"], claim["n_remedies"]) == (expected, mending, 2)
+    assert claim["remedy"] == "a"
+    verdicts = {"dataset_low": -0.9, "dataset_high": -0.2, "new_data_low": -3, "new_data_high": 2}
+    assert judge_remedy(verdicts, "dataset") == "mends"
+    assert judge_remedy(verdicts, "new_data") == UNDECIDED
 
 
 @pytest.mark.parametrize(
-    ("direction", "verdicts", "expected"),
+    ("claimed", "direction", "size", "expected"),
     [
-        ("better", ["better", UNDECIDED], "reproduced"),
-        ("better", ["worse", UNDECIDED], "contradicted"),
-        ("better", ["worse", UNDECIDED, UNDECIDED], UNDECIDED),
-        ("better", ["better", "worse"], "in part"),
-        ("better", ["better", UNTRAINED, UNTRAINED], "reproduced"),
-        ("better", [UNTRAINED] * 2, UNTRAINED),
-        ("better", [UNDECIDED] * 2, UNDECIDED),
-        ("worse", ["worse", "worse"], "reproduced"),
-        ("worse", ["better", UNDECIDED], "contradicted"),
-        ("neither", [UNDECIDED, "worse"], "reproduced"),
-        ("neither", [UNDECIDED, "worse", "too wide"], UNDECIDED),
-        ("neither", ["worse", "worse", "too wide"], "contradicted"),
+        ("better", "better", UNDECIDED, "holds"),
+        ("better", "better", "more", "holds"),
+        ("better", "better", "less", "makes no difference of a point"),
+        ("better", UNDECIDED, "less", "makes no difference of a point"),
+        ("better", "worse", UNDECIDED, "does not hold"),
+        ("better", UNDECIDED, UNDECIDED, UNDECIDED),
+        ("worse", "worse", "more", "holds"),
+        ("worse", "better", "more", "does not hold"),
+        ("neither", UNDECIDED, "less", "holds"),
+        ("neither", "worse", "less", "holds"),
+        ("neither", "worse", "more", "does not hold"),
+        ("neither", "worse", UNDECIDED, UNDECIDED),
     ],
 )
-def test_tips_are_judged_by_their_rule(direction, verdicts, expected):
-    pairs = make_pairs(
-        verdicts,
-        **{"tip": 1, "claim": "c", "direction": direction, "networks": 4},
-        second_collapsed=[4 if verdict == UNTRAINED else 0 for verdict in verdicts],
-        difference=[0.1, -0.2, 0.0][: len(verdicts)],
-        dataset_family_low=[-1.5 if verdict == "too wide" else -0.8 for verdict in verdicts],
-        **{"dataset_family_high": 0.8, "new_data_family_low": -6.0, "new_data_family_high": 6.0},
-    )
+@pytest.mark.parametrize("collapsed", [0, 2])
+def test_advice_is_judged_by_its_rule(claimed, direction, size, expected, collapsed):
+    """Networks that collapsed are an outcome: of advice that is to help the worst one."""
+    numbers = {"first_networks": 4, "first_collapsed": collapsed, "second_networks": 4}
+    row = {"dataset_direction": direction, "dataset_size": size, "difference": 0.5}
+    row |= numbers | {"second_collapsed": 1, "collapsed_p": 0.5}
+    pairs = make_pairs([row | {"tip": 1, "claim": "c", "direction": claimed}])
+    if collapsed and claimed == "better":
+        expected = "did not train"
     (claim,) = judge_tips(pairs).to_dict("records")
-    assert claim["dataset_verdict"] == expected
-    assert claim["new_data_verdict"] == UNDECIDED
-    assert (claim["n_untrained"], claim["n_reference_untrained"]) == (0, verdicts.count(UNTRAINED))
-    trained = pairs[pairs["dataset_verdict"] != UNTRAINED]["difference"]
-    trained = trained if len(trained) else pairs["difference"]
-    best = {"better": trained.max(), "worse": trained.min(), "neither": -0.2}[direction]
-    assert claim["estimate"] == best
-
-
-def test_a_pair_of_which_half_collapsed_has_no_verdict():
-    collapsed = {"first_collapsed": [0, 2, 0], "second_collapsed": [1, 0, 3]}
-    flagged = flag_untrained(make_pairs(["worse"] * 3, networks=4, **collapsed))
-    assert flagged["dataset_verdict"].tolist() == ["worse", UNTRAINED, UNTRAINED]
-    assert flagged["new_data_verdict"].tolist() == [UNDECIDED, UNTRAINED, UNTRAINED]
+    assert claim["verdict"] == expected == judge_advice(pairs.iloc[0], claimed, "dataset")
+    assert claim["rerun"] == 0.02
+    assert (claim["estimate"], claim["second_collapsed"]) == (0.5, 1)

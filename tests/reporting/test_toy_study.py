@@ -24,7 +24,7 @@ def toy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     for arm in ("baseline", "visible", "hidden"):
         run(arm, folder, curves=True, **TOY)
-    for command in ("remedies", "compare"):
+    for command in ("stopping", "remedies", "compare"):
         run(command, folder, **TOY)
     for command in ("figures", "report"):
         run(command, folder)
@@ -42,30 +42,31 @@ def test_every_pair_has_both_intervals_and_verdicts(toy):
     pairs = list(zip(comparison["first"], comparison["second"], strict=True))
     against_baseline = {(arm, "baseline") for arm in ("visible", "hidden", "control")}
     assert against_baseline | {("visible", "control"), ("hidden", "control")} <= set(pairs)
-    families = comparison["family"].value_counts()  # one of the nine settings is the hidden arm's
-    assert families[["remedies", "remedies on hidden"]].tolist() == [8, 8]
+    families = comparison["family"].value_counts()
+    expected = {"arms": 5, "context": 4, "stopping": 1, "remedies": 4}
+    assert families.to_dict() == expected
     for question in ("dataset", "new_data"):
-        ends = [f"{question}_family_low", f"{question}_low", "difference"]
-        ends += [f"{question}_high", f"{question}_family_high"]
+        ends = [f"{question}_low", "difference", f"{question}_high"]
         assert (comparison[ends].diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
     first, second = (store.read_table(toy, name)["accuracy"].mean() for name in pairs[0])
     assert comparison["difference"][0] == pytest.approx(100 * (first - second))
 
 
-def test_context_and_remedies_are_of_the_same_splits_and_networks_as_the_arms(toy):
+def test_everything_is_of_the_same_splits_as_the_arms(toy):
     arm = store.read_table(toy, "hidden")
     columns = ["repeat", "fold", "n_train", "n_test"]
     context = store.read_table(toy, "context").groupby("experiment")
-    for _, rows in context[columns]:
-        assert rows.reset_index(drop=True).equals(arm[columns])
+    tables = [rows for _, rows in context] + [store.read_table(toy, "stopping")]
+    remedies = store.read_table(toy, "remedies")
+    tables += [rows for _, rows in remedies.groupby("remedy")]
+    assert len(tables) == 7
+    for rows in tables:
+        assert rows[columns].reset_index(drop=True).equals(arm[columns])
     majority = context.get_group("majority")
     expected = np.average(majority["accuracy"], weights=majority["n_test"])
     assert expected == pytest.approx(111 / 208)
-    columns += ["accuracy", "train_accuracy"]
-    remedies = store.read_table(toy, "remedies")
-    same = remedies[(remedies["learning_rate"] == 0.1) & (remedies["epochs"] == 2)]
-    assert same[columns].reset_index(drop=True).equals(arm[columns])
-    assert sorted(remedies["epochs"].unique()) == [2, 4, 8]
+    settings = store.read_metadata(toy, "remedies")["settings"]
+    assert [each["epochs"] for each in settings.values()] == [2, 2, 4, 4]
 
 
 def test_tables_that_differ_in_more_than_the_arm_cannot_be_compared(toy):
@@ -112,7 +113,8 @@ def test_curves_follow_the_table_they_belong_to(copy):
 def test_committed_tables_belong_together(committed):
     results = committed / "results"
     metadata = [store.read_metadata(results, name) for name in ARMS]
-    assert {(arm["repeats"], arm["engine"]) for arm in metadata} == {(30, "stacked")}
+    sizes = {(arm["repeats"], arm["seeds"], arm["engine"]) for arm in metadata}
+    assert sizes == {(60, 7, "stacked")}
     assert len({json.dumps(arm["versions"]) for arm in metadata}) == 1
     store.check_comparison_current(results)
     commits = [json.loads(path.read_text()).get("commit") or "" for path in results.glob("*.json")]
@@ -120,5 +122,5 @@ def test_committed_tables_belong_together(committed):
     means = store.read_table(results, "summary").set_index("experiment")["mean_accuracy"]
     for name in ARMS:
         folds = store.read_table(results, name)
-        assert len(folds) == 300
+        assert len(folds) == 4200
         assert means[name] == pytest.approx(folds["accuracy"].mean())

@@ -21,8 +21,12 @@ def three_settings(monkeypatch):
         for r in (0, 0.2, 0.9)
     ]
     monkeypatch.setattr(tips, "TIPS", {1: rows, 3: rows[:1]})
-    pairs = [(tip_settings.with_dropout("inputs", 0.2), CONTROL), (rows[2][1], CONTROL)]
-    monkeypatch.setattr(tips, "CLAIMS", {"it helps": (1, "better", pairs)})
+    pair = tip_settings.with_dropout("inputs", 0.2), CONTROL
+    claims = {
+        "it helps": (1, "better", pair),
+        "too much harms": (1, "worse", (rows[2][1], CONTROL)),
+    }
+    monkeypatch.setattr(tips, "CLAIMS", claims)
 
 
 @pytest.fixture
@@ -41,10 +45,13 @@ def trained(monkeypatch):
     return calls
 
 
-@pytest.mark.parametrize("command", ["hidden", "remedies", "tips"])
+SETTINGS = {"hidden": 1, "stopping": 1, "remedies": 4, "tips": 3}
+
+
+@pytest.mark.parametrize("command", SETTINGS)
 @pytest.mark.usefixtures("three_settings")
 def test_only_the_missing_repeats_are_trained(command, tmp_path, trained, capsys):
-    settings = 1 if command == "hidden" else 3
+    settings = SETTINGS[command]
     run(command, tmp_path / "grown", repeats=1, folds=4)
     run(command, tmp_path / "grown", repeats=3, folds=4)
     assert trained == [4] * settings + [8] * settings
@@ -56,24 +63,46 @@ def test_only_the_missing_repeats_are_trained(command, tmp_path, trained, capsys
         run(command, tmp_path / "grown", repeats=repeats, folds=4)
     assert trained == [12] * settings + [8] * settings
     name = "tips-folds" if command == "tips" else command
-    replaced = f"{command}: replaces {tmp_path / 'grown' / name}.csv of 3 repeats\n"
+    number = 12 * settings
+    replaced = f"{command}: replaces {tmp_path / 'grown' / name}.csv of {number} networks\n"
     assert capsys.readouterr().err == replaced
     assert pd.read_csv(tmp_path / "grown" / f"{name}.csv")["repeat"].nunique() == 2
+
+
+def test_only_the_missing_seeds_are_trained(tmp_path, trained):
+    run("hidden", tmp_path / "grown", repeats=2, folds=4)
+    run("hidden", tmp_path / "grown", repeats=3, folds=4, seeds=2)
+    assert trained == [8, 4 + 12]
+    run("hidden", tmp_path / "at once", repeats=3, folds=4, seeds=2)
+    assert contents(tmp_path / "grown", "*.csv") == contents(tmp_path / "at once", "*.csv")
+    table = pd.read_csv(tmp_path / "grown" / "hidden.csv")
+    assert table.groupby("seed")["log_loss"].nunique().tolist() == [12, 12]
+    assert table["log_loss"].nunique() == 24  # every seed trains networks of its own
+
+
+@pytest.mark.usefixtures("three_settings")
+def test_settings_that_test_a_claim_have_more_networks(tmp_path, trained, monkeypatch):
+    rows = [({"place": "inputs", "rate": 0.3}, tip_settings.with_dropout("inputs", 0.3))]
+    monkeypatch.setattr(tips, "TIPS", tips.TIPS | {4: rows})
+    run("tips", tmp_path, repeats=4, folds=2, seeds=2)
+    assert sorted(trained) == [6, 16, 16, 16]
+    networks = pd.read_csv(tmp_path / "tips.csv").set_index("rate")["networks"]
+    assert networks[0.3] == 6
 
 
 @pytest.mark.usefixtures("three_settings")
 def test_an_interrupted_run_is_continued_to_the_same_bytes(tmp_path, trained, capsys):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run("tips", whole)
+    run("tips", whole, repeats=2)
     assert len(trained) == 3  # the setting that two tips share only once
     trained[:] = ["stop"]
     with pytest.raises(SystemExit, match="130"):
-        run("tips", broken)
+        run("tips", broken, repeats=2)
     assert "run it again to continue" in capsys.readouterr().err
     assert pd.read_csv(broken / ".tips-folds-part.csv")["setting"].unique().tolist() == [0, 1]
     assert not (broken / "tips-folds.csv").exists()
     trained.clear()
-    run("tips", broken)
+    run("tips", broken, repeats=2)
     assert len(trained) == 1
     assert contents(broken, "*.csv") == contents(whole, "*.csv")  # the hidden table is gone
 
@@ -119,16 +148,16 @@ def test_only_the_same_run_is_continued(tmp_path, trained, capsys):
         capsys.readouterr()
         assert trained_by(repeats=2, folds=4) == (8 if what else 4)
         line = (
-            f"baseline: replaces {tmp_path / 'baseline'}.csv of 1 repeats, which differ in {what}"
+            f"baseline: replaces {tmp_path / 'baseline'}.csv of 4 networks, which differ in {what}"
         )
         assert capsys.readouterr().err == (f"{line}\n" if what else "")
 
 
 def test_missing_learning_curves_are_trained_anew(tmp_path, trained):
-    for options in ({}, {"curves": True}, {"curves": True, "repeats": 3}):
+    for options in ({}, {"curves": True}, {"curves": True, "repeats": 3, "seeds": 2}):
         run("control", tmp_path / "grown", **{"repeats": 2, "folds": 4} | options)
-    assert trained == [8, 8, 4]
-    run("control", tmp_path / "at once", repeats=3, folds=4, curves=True)
+    assert trained == [8, 8, 4, 12]  # the curves are those of the first seed
+    run("control", tmp_path / "at once", repeats=3, folds=4, seeds=2, curves=True)
     assert contents(tmp_path / "grown", "*.csv") == contents(tmp_path / "at once", "*.csv")
     name, kind = "control-curves", "network-curves"
     curves = store.read_table(tmp_path / "grown", name, kind)
@@ -136,5 +165,5 @@ def test_missing_learning_curves_are_trained_anew(tmp_path, trained):
     curves = curves[curves["repeat"] != 2]
     store.write_part(tmp_path / "grown", name, kind, curves, metadata)
     trained.clear()
-    run("control", tmp_path / "grown", repeats=3, folds=4, curves=True)
+    run("control", tmp_path / "grown", repeats=3, folds=4, seeds=2, curves=True)
     assert trained == [4]

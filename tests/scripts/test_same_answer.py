@@ -29,7 +29,7 @@ def offline(monkeypatch):
 def two_settings(monkeypatch):
     monkeypatch.setattr(tips, "TIPS", {1: tips.TIPS[1][:2]})
     pair = [settings for _, settings in tips.TIPS[1]]
-    monkeypatch.setattr(tips, "CLAIMS", {"it helps": (1, "better", [pair])})
+    monkeypatch.setattr(tips, "CLAIMS", {"it helps": (1, "better", pair)})
 
 
 @pytest.mark.usefixtures("offline", "two_settings")
@@ -41,7 +41,7 @@ def test_every_table_is_the_same_with_one_thread_and_with_two(tmp_path):
         folder, options = tmp_path / str(jobs), {"epochs": 2, "jobs": jobs}
         for arm in ARMS:
             run(arm, folder, curves=True, **options)
-        for command in ("remedies", "compare", "tips", "evaluation"):
+        for command in ("stopping", "remedies", "compare", "tips", "evaluation"):
             run(command, folder, **options)
         run("report", folder)
         run("tune", folder, candidates=3, **options)
