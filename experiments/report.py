@@ -1,17 +1,20 @@
-"""Report: write results/README.md and the generated parts of README.md from the result tables.
+"""Report: write results/README.md and the generated part of README.md from the result tables.
 
 The tutorial's claims are judged as well, and the verdicts are written to results/claims.csv.
-README.md is updated only from the repository's own results/.
+results/report.html is the same page with its figures, in one file. README.md is updated only
+from the repository's own results/.
 
     $ make report
       written:   results/claims.csv
       written:   results/README.md
+      written:   results/report.html
       written:   README.md
 """
 
 from experiments.harness import cli, files, store
 from experiments.harness.errors import InputError
-from experiments.reporting import findings, pages
+from experiments.reporting import findings, gallery, pages
+from experiments.reporting.html import to_html
 
 
 def write_report(options):
@@ -21,7 +24,10 @@ def write_report(options):
     with files.locked(results):
         with store.combining(results):
             findings.check_tables(results)
-            contents = {page.name: pages.results_page(results).encode()}
+            figures = gallery.draw(results)
+            drawn = {path.stem for path in (results / "figures").glob("*.png")}
+            html = to_html(pages.results_page(results, figures), figures)
+            contents = {page.name: pages.results_page(results, drawn), "report.html": html}
             readme = _render_readme(results)
             claims, metadata = findings.judge(results)
         if claims is None:
@@ -29,7 +35,7 @@ def write_report(options):
         else:
             table = store.write_tables(results, {"claims": claims}, metadata, contents)
             print(f"  written:   {table}")
-        print(f"  written:   {page}")
+        print(f"  written:   {page}", f"  written:   {results / 'report.html'}", sep="\n")
         if readme is not None:
             files.write_together(files.REPOSITORY, {"README.md": readme})
             print(f"  written:   {files.REPOSITORY / 'README.md'}")

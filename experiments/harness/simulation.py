@@ -14,13 +14,11 @@ from experiments.foldstack.comparison import (
     corrected_resampled_t,
     direction,
     family_level,
-    simulate_reruns,
     size,
 )
 from experiments.harness.runs import MARGIN, single_runs
 
 DIFFERENCES = (0.0, 0.5, 1.0, 2.0)
-N_RERUN = 400  # families whose re-runs are simulated
 
 
 def simulate_families(values: np.ndarray, n_families: int, random_state: int) -> list[dict]:
@@ -54,7 +52,6 @@ def simulate_families(values: np.ndarray, n_families: int, random_state: int) ->
         right_size = {True: "less", False: "more"}[difference < MARGIN]
         right_size = "undecided" if difference == MARGIN else right_size
         wrong_size = ~np.isin(sizes, [right_size, "undecided"])
-        predicted, found = _check_reruns(samples[: 2 * N_RERUN], level, directions, sizes)
         rows.append(
             {
                 "question": "on this dataset",
@@ -67,8 +64,6 @@ def simulate_families(values: np.ndarray, n_families: int, random_state: int) ->
                 "wrong": _share((wrong_direction | wrong_size).any(axis=1)),
                 "decided_direction": _share(directions != "undecided"),
                 "decided_size": _share(sizes != "undecided"),
-                "rerun_predicted": predicted,
-                "rerun_found": found,
             }
         )
     return rows
@@ -160,20 +155,6 @@ def _verdicts(lows, highs):
     ends = list(zip(lows.ravel(), highs.ravel(), strict=True))
     directions = np.array([direction(*each) for each in ends]).reshape(lows.shape)
     return directions, np.array([size(*each, MARGIN) for each in ends]).reshape(lows.shape)
-
-
-def _check_reruns(samples, level, directions, sizes):
-    """Return the predicted and the found share of re-runs with another direction or size.
-
-    The second half of the samples are the re-runs of the first.
-    """
-    half, predicted = len(samples) // 2, []
-    for values in samples[:half]:
-        for pair in values.T:
-            options = {"confidence_level": level, "margin": MARGIN, "n_reruns": 500}
-            predicted += simulate_reruns(pair, **options)
-    found = [verdicts[:half] != verdicts[half : 2 * half] for verdicts in (directions, sizes)]
-    return float(np.mean(predicted)), _share(found)
 
 
 def _share(mask):

@@ -50,7 +50,6 @@ def collect(folder: Path) -> dict:
     return found | {
         "claims": None if claims is None else records(claims),
         "answers": None if claims is None else answers(folder, claims),
-        "figures": {path.stem for path in (folder / "figures").glob("*.png")},
         "run": run(folder),
         "files": files(folder, [] if claims is None else ["claims"]),
     }

@@ -24,6 +24,7 @@ body {{ margin: 2rem auto; max-width: 56rem; padding: 0 1rem; line-height: 1.5;
 .table {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-wrap: normal; }}
 th, td {{ border-bottom: 1px solid #8886; padding: 0.3rem 0.8rem 0.3rem 0; text-align: left; }}
+summary {{ cursor: pointer; padding: 0.2rem 0; }}
 svg {{ background: white; border-radius: 0.3rem; height: auto; max-width: 100%; }}
 </style>
 </head>
@@ -47,8 +48,15 @@ def to_html(page: str, figures: Mapping[str, Figure]) -> str:
     body = markdown.render(page)
     body = body.replace("<table>", '<div class="table"><table>')
     body = body.replace("</table>", "</table></div>")
+    body = re.sub("<h2>(.*?)</h2>", _with_id, body)
     title = re.search(r"<h1>(.*?)</h1>", body)
     return PAGE.format(title=title[1] if title else "Results", body=body)
+
+
+def _with_id(heading):
+    """Return a heading with the id by which GitHub would link to it."""
+    words = re.sub(r"<[^>]*>|[^\w\s-]", "", heading[1]).lower().split()
+    return f'<h2 id="{"-".join(words)}">{heading[1]}</h2>'
 
 
 def _inline(svg, name, label):

@@ -27,9 +27,10 @@ MARKDOWN = re.compile(
 PLAIN_CODE = re.compile(r"[\w./:=+, ()-]+")
 
 
-def results_page(folder: Path) -> str:
-    """Return the page results/README.md."""
-    return _markdown().get_template("results.md.j2").render(findings.collect(folder))
+def results_page(folder: Path, figures: Collection[str]) -> str:
+    """Return the page results/README.md, with the figures of these names."""
+    found = findings.collect(folder) | {"figures": figures}
+    return _markdown().get_template("results.md.j2").render(found)
 
 
 def readme_parts(folder: Path) -> dict[str, str]:
