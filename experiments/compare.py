@@ -83,6 +83,8 @@ def write_comparison(this):
             groups = store.read_table(this.results, name).groupby(column, sort=False)
             tables |= dict(list(groups))
             families[name] = [(first, "baseline") for first in groups.groups]
+            if name == "remedies":
+                families["remedies on hidden"] = [(first, "hidden") for first in groups.groups]
     check_comparable(metadata)
     frames = [compare_pairs(tables, pairs).assign(family=name) for name, pairs in families.items()]
     comparison = pd.concat(frames, ignore_index=True)

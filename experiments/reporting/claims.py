@@ -145,7 +145,9 @@ def _judge_remedies(comparison):
         return "undecided" if "undecided" in verdicts else "does not hold"
 
     mending = sum(judge_remedy(pair, "dataset") == "mends" for pair in pairs)
+    on_hidden = comparison[comparison["family"] == "remedies on hidden"]
     counts = {"n_remedies": len(pairs), "n_mending": mending, "remedy": best["first"]}
+    counts["n_improving"] = (on_hidden["dataset_direction"] == "better").sum()
     return _claim("remedies", "advice", best, judge, None, direction="better", **counts)
 
 

@@ -27,6 +27,7 @@ GROUPS = {  # of the figure of differences: family and second of the pair
     ("arms", "control"): "dropout alone: against the same settings without it",
     ("stopping", "baseline"): "early stopping, against the same network trained to the end",
     ("remedies", "baseline"): "remedies of dropout on the hidden layers, against no dropout",
+    ("remedies on hidden", "hidden"): "the same remedies, against dropout on the hidden layers",
     ("context", "svc"): "against a support vector machine",
 }
 TILES = 12  # in a row of the readers
@@ -67,7 +68,8 @@ def plot_readers(
         mean, start, end, _ = t_interval(repeat_means(arms[name]))
         means.barh(row, end - start, left=start, height=0.34, color="black")
         means.plot(mean, row, "o", markersize=10, color=ARM_COLOURS[name], markeredgecolor="black")
-        means.text(end + 0.12, row, f"{mean:.1f}%", va="center")
+        means.annotate(f"{mean:.1f}%", (end, row), (8, 0), textcoords="offset points", va="center")
+    means.margins(x=0.08)
     means.set_yticks(range(len(names)), [ARM_LABELS[name] for name in names])
     means.set(ylim=(2.6, -0.6), xlabel="accuracy (%), mean of all networks and its 95% interval")
     counts = {name: list(winners).count(name) for name in (*names, "tie")}
@@ -126,7 +128,7 @@ def plot_accuracy(
             axes.scatter(100 * figures, [row] * len(figures), marker=marker, **filled)
     axes.set_yticks(range(len(rows)), list(rows))
     low, high = axes.get_xlim()
-    axes.set(ylim=(len(rows) - 0.4, -0.6), xlim=(max(78, low), high), xlabel="accuracy (%)")
+    axes.set(ylim=(len(rows) - 0.4, -0.6), xlim=(min(78, low), high), xlabel="accuracy (%)")
     handles = [
         handle("one run of 10 folds", marker="o", linestyle="", markersize=4, **dots),
         handle("mean of all, with its 95% interval", color="black", linewidth=2),
@@ -170,7 +172,7 @@ def plot_curves(curves: pd.DataFrame, stopped_loss: float | None = None) -> Figu
         column[1].annotate(
             text, (best["epoch"], best["log_loss"]), va="top", arrowprops=arrow, **place
         )
-        column[1].set_ylim(0, 1)
+    grid[1, 0].set_ylim(0, 1.1 * curves["log_loss"].max())  # the bands reach further
     handles, _ = grid[0, 0].get_legend_handles_labels()
     if stopped_loss is not None and "baseline" in arms:
         style = {"color": "black", "linestyle": (0, (1, 1)), "linewidth": 1.4}

@@ -101,6 +101,7 @@ def test_the_comparison_follows_from_the_scores(read):
         "arms": 5,
         "context": 4,
         "remedies": 4,
+        "remedies on hidden": 4,
         "stopping": 1,
     }
 

@@ -43,7 +43,7 @@ def test_every_pair_has_both_intervals_and_verdicts(toy):
     against_baseline = {(arm, "baseline") for arm in ("visible", "hidden", "control")}
     assert against_baseline | {("visible", "control"), ("hidden", "control")} <= set(pairs)
     families = comparison["family"].value_counts()
-    expected = {"arms": 5, "context": 4, "stopping": 1, "remedies": 4}
+    expected = {"arms": 5, "context": 4, "stopping": 1, "remedies": 4, "remedies on hidden": 4}
     assert families.to_dict() == expected
     for question in ("dataset", "new_data"):
         ends = [f"{question}_low", "difference", f"{question}_high"]
