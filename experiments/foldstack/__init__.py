@@ -24,12 +24,15 @@ _NAMES = {
     "comparison": [
         "Comparison",
         "Interval",
+        "Reruns",
         "compare",
         "corrected_resampled_t",
+        "family_level",
         "holm",
+        "prediction_interval",
         "proportion_interval",
+        "simulate_reruns",
         "t_interval",
-        "verdict",
     ],
     "draws": ["Draws"],
     "engine": ["Samples", "Stack"],  # behind `recipe`, which imports TensorFlow

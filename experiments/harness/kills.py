@@ -18,10 +18,10 @@ from experiments.harness.errors import InputError
 from experiments.harness.parent import as_child
 from experiments.harness.settings import COMMANDS, to_arguments
 
-TOY = {"repeats": 2, "folds": 2, "epochs": 1, "jobs": 2}
+TOY = {"repeats": 2, "seeds": 1, "folds": 2, "epochs": 1, "jobs": 2}
 RUNS = {  # every command, in an order in which it finds the tables that it needs
     **{arm: {"curves": True} for arm in ("baseline", "visible", "hidden", "control")},
-    **{command: {} for command in ("remedies", "tips", "evaluation")},
+    **{command: {} for command in ("stopping", "remedies", "tips", "evaluation")},
     # Enough to beat always guessing; a search that does not keeps the earlier tables.
     "tune": {"folds": 5, "epochs": 60, "inner_folds": 2, "candidates": 2, "halvings": 0},
     **{command: {} for command in ("predict", "compare", "figures", "report")},

@@ -9,7 +9,8 @@ from experiments.harness.files import check_folder
 from experiments.harness.provenance import is_committed
 from experiments.harness.schema import ARMS, TABLES
 
-GROWING = (*ARMS, "remedies", "tips")
+GROWING = (*ARMS, "stopping", "remedies", "tips")
+PARTS = {"all": ("engines", "search"), "answers": ("answers", "power")}  # of validate
 INPUTS = ("data", "space", "model")  # options that name a file
 
 
@@ -21,8 +22,9 @@ def check_results(command: str, options: Namespace) -> None:
     """
     folder = options.results
     own = [name for name, table in TABLES.items() if table.command == command]
-    if (part := getattr(options, "part", "all")) != "all":  # "validation" is that of the engines
-        own = [name for name in own if (name.partition("-")[2] or "engines") == part]
+    if part := getattr(options, "part", None):  # "validation" is that of the engines
+        written = PARTS.get(part, (part,))
+        own = [name for name in own if (name.partition("-")[2] or "engines") in written]
     shared = ["summary", "curves", f"{command}-curves"] if command in ARMS else []
     names = [f"{name}.{suffix}" for name in own + shared for suffix in ("csv", "json")]
     if command == "tune":

@@ -244,7 +244,7 @@ def plot_outputs(outputs: pd.DataFrame) -> Figure:
     axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle="--")
     axes.set_yscale("logit")
     ticks = [1e-4, 1e-2, 0.1, 0.5, 0.9, 0.99, 1 - 1e-4]
-    axes.set_yticks(ticks, ["0.0001", "0.01", "0.1", "0.5", "0.9", "0.99", "0.9999"])
+    axes.set_yticks(ticks, ["≤ 0.0001", "0.01", "0.1", "0.5", "0.9", "0.99", "≥ 0.9999"])
     axes.minorticks_off()
     axes.set(xticks=[], xlabel="rows of a held-out fold, sorted by output")
     axes.set_ylabel("probability of a rock")

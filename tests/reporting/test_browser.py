@@ -24,8 +24,10 @@ FRAME = """<!DOCTYPE html><body style="margin: 0">
 }}</script>"""
 
 
-@pytest.fixture(scope="module")
-def report(published):
+@pytest.fixture(scope="module", params=["study", "tuning"])
+def report(request, published):
+    if request.param == "study":
+        return (published / "report.html").read_text()
     tables = {name: store.read_table(published, name) for name in gallery.TUNING}
     metadata = store.read_metadata(published, "tuned")
     figures = gallery.draw_tuning(tables, metadata)
@@ -54,7 +56,7 @@ def test_a_report_fits_every_width(report, tmp_path, width):
     path.write_text(FRAME.format(width=width, page=html.escape(report)))
     printed, messages = browse(path, "--virtual-time-budget=3000", "--dump-dom")
     title = printed.split("<title>")[1].split("</title>")[0]
-    assert title == f"{width} 2"
+    assert title == f"{width} {report.count('<svg')}"
     assert messages == []
 
 

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 
 from experiments.reporting.html import to_html
 from experiments.reporting.pages import escape_markdown
-from experiments.reporting.plots import STYLE
+from experiments.reporting.style import STYLE
 
 
 class Elements(HTMLParser):

@@ -20,7 +20,7 @@ from experiments.harness.settings import arguments
 from experiments.harness.space import SPACE, describe_space, format_space, read_space
 from experiments.harness.store import json_round_trip
 from experiments.reporting import findings
-from experiments.reporting.plots import plot_chosen
+from experiments.reporting.sweeps import plot_chosen
 from tests.commands import SCRIPTS, run, run_and_fail
 
 TOY = {"folds": 3, "candidates": 3, "epochs": 5, "jobs": 2, "target": "bought"}
