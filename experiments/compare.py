@@ -11,9 +11,9 @@ For context, on the same splits: always predicting the majority class, and sciki
 support vector machine (RBF kernel, default parameters).
 
     $ make compare
-    visible against baseline: +0.7 points
-      on this dataset   +0.3 to  +1.0   better, less than a point apart (near the edge)
-      on new data       -1.7 to  +3.1   undecided
+    visible against baseline: +0.6 points
+      on this dataset   +0.3 to  +0.9   better, less than a point apart (near the edge)
+      on new data       -3.0 to  +4.2   undecided
     ...
 """
 

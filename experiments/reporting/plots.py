@@ -30,7 +30,8 @@ GROUPS = {  # of the figure of differences: family and second of the pair
     ("remedies on hidden", "hidden"): "the same remedies, against dropout on the hidden layers",
     ("context", "svc"): "against a support vector machine",
 }
-TILES = 12  # in a row of the readers
+SHORT = {"baseline": "no dropout", "visible": "inputs", "hidden": "hidden layers", "tie": "tied"}
+TILES = 15  # in a row of the readers
 
 
 @plt.rc_context(STYLE)
@@ -48,7 +49,7 @@ def plot_readers(
     figures = 100 * figures.pivot(index="edition", columns="experiment", values="mean_accuracy")
     low, high = np.floor(runs.min(axis=None)) - 0.5, np.ceil(runs.max(axis=None)) + 0.5
     n_rows = -(-len(runs) // TILES)
-    heights = 0.56 * n_rows + 0.8, 1.7
+    heights = 0.5 * n_rows + 0.5, 1.25
     figure = plt.figure(figsize=(8, sum(heights)))
     above, below = figure.subfigures(2, 1, height_ratios=heights)
     tiles, means = above.subplots(), below.subplots()
@@ -69,13 +70,14 @@ def plot_readers(
         means.barh(row, end - start, left=start, height=0.34, color="black")
         means.plot(mean, row, "o", markersize=10, color=ARM_COLOURS[name], markeredgecolor="black")
         means.annotate(f"{mean:.1f}%", (end, row), (8, 0), textcoords="offset points", va="center")
+    means.use_sticky_edges = False
     means.margins(x=0.08)
     means.set_yticks(range(len(names)), [ARM_LABELS[name] for name in names])
-    means.set(ylim=(2.6, -0.6), xlabel="accuracy (%), mean of all networks and its 95% interval")
+    means.set(ylim=(2.6, -0.6), xlabel="accuracy (%): mean of all networks, 95% interval")
     counts = {name: list(winners).count(name) for name in (*names, "tie")}
     handles = [
         handle(
-            f"{ARM_LABELS.get(name, 'tied')}: best in {counts[name]} of {len(runs)}",
+            f"{SHORT[name]} {counts[name]}",
             marker="s",
             linestyle="",
             markersize=9,
@@ -85,7 +87,8 @@ def plot_readers(
         for name in counts
         if counts[name]
     ]
-    with_legend(above, handles, ncols=2)
+    handles.insert(0, handle(f"best in {len(runs)} runs:", linestyle=""))
+    with_legend(above, handles, ncols=5, handletextpad=0.3, columnspacing=1.5)
     return figure
 
 

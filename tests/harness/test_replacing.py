@@ -11,7 +11,17 @@ from experiments.harness.replacing import check_results
 from experiments.harness.schema import ARMS, TABLES
 from tests.conftest import REPOSITORY, SONAR, contents
 
-COMMANDS = [*ARMS, "stopping", "remedies", "tips", "evaluation", "tune", "predict", "compare", "validate"]
+COMMANDS = [
+    *ARMS,
+    "stopping",
+    "remedies",
+    "tips",
+    "evaluation",
+    "tune",
+    "predict",
+    "compare",
+    "validate",
+]
 TABLE = "a,b\n1,2\n"
 WRITTEN = [
     *((name, ending) for name, table in TABLES.items() for ending in ("csv", "json")),
