@@ -13,12 +13,12 @@ from tests.conftest import POSIX_ONLY, contents
 METADATA = {
     "data": {"file": "sonar.csv", "rows": 208, "sha256": store.SONAR_SHA256},
     **{"repeats": 2, "folds": 2, "epochs": 1, "seed": 7, "splits_sha256": "s"},
-    **{"engine": "stacked", "settings": {}, "versions": {}},
+    **{"seeds": 1, "engine": "stacked", "settings": {}, "versions": {}},
 }
 
 
 def write(folder, experiment, accuracies, **metadata):
-    splits = {"experiment": experiment, "repeat": [1, 1, 2, 2], "fold": [1, 2, 1, 2]}
+    splits = {"experiment": experiment, "repeat": [1, 1, 2, 2], "fold": [1, 2, 1, 2]} | {"seed": 1}
     table = pd.DataFrame(splits | {"n_train": 10, "n_test": 5, "accuracy": accuracies})
     others = {"log_loss": 0.5, "train_accuracy": 1.0, "train_log_loss": 0.1, "collapsed": 0}
     table = table.assign(**others)

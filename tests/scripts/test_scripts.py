@@ -34,7 +34,9 @@ def test_a_script_end_to_end(tmp_path, capsys, name, engine):
     mean, deviation = folds["accuracy"].mean(), folds["accuracy"].std(ddof=0)
     assert printed[0] == f"{name.capitalize()}: {100 * mean:.2f}% ({100 * deviation:.2f}%)"
     assert printed[-1].endswith(f"{name}.csv")
-    assert ("2016: 8" in printed[1]) == (name != "control")  # the tutorial has no control
+    assert printed[1].startswith("  mean: ")
+    assert printed[2].startswith("  one run of 2 folds: ")
+    assert ("2016: 8" in printed[3]) == (name != "control")  # the tutorial has no control
     metadata = json.loads((tmp_path / f"{name}.json").read_text())
     assert metadata["settings"]["learning_rate"] == (0.01 if name == "baseline" else 0.1)
     assert metadata["seed"] == 7
@@ -91,7 +93,7 @@ def test_collapsed_networks_are_counted_and_diverged_ones_refused(tmp_path, caps
 def test_a_process_prints_the_result_and_nothing_else(tmp_path, engine):
     options = arguments("baseline", engine=engine, jobs=2, results=tmp_path)
     done = run_python("-m", "experiments.baseline", *options)
-    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 3)
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 5)
 
 
 @POSIX_ONLY
