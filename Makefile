@@ -66,7 +66,7 @@ $(SCRIPTS): $(INSTALLED)
 # repeats and 7 seeds unless told otherwise.
 STUDY = $(if $(filter REPEATS,$(.given)),,REPEATS=60) $(if $(filter SEEDS,$(.given)),,SEEDS=7)
 STEP = +@echo "step $(1) of 8: $(2)" >&2; $(MAKE) --no-print-directory --old-file=check $(2)
-all: $(INSTALLED)  ## Everything that is committed, anew (about an hour and a half)
+all: $(INSTALLED)  ## Everything that is committed, anew (over an hour)
 	$(call STEP,1,baseline visible hidden control CURVES=1 $(STUDY))
 	$(call STEP,2,stopping $(STUDY))
 	$(call STEP,3,remedies $(STUDY))

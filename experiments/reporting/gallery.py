@@ -78,7 +78,8 @@ def draw_tips(
     """
     rate, width, place, schedule, norm = (tips[tips["tip"] == tip] for tip in range(1, 6))
     rate = rate.assign(lines="on " + rate["place"])
-    width = width.assign(lines=[f"{100 * rate:g}% dropout" for rate in width["rate"]])
+    names = [f"{100 * rate:g}% dropout" if rate else "no dropout" for rate in width["rate"]]
+    width = width.assign(lines=names)
     schedule = schedule.assign(lines=[f"momentum {value:g}" for value in schedule["momentum"]])
     # The paper recommends n / p units, p being the share kept; widths double from 0.5 on.
     paper = dict(zip(width["lines"], np.log2(1 / (1 - width["rate"])) + 1, strict=True))
@@ -102,7 +103,7 @@ def draw_tips(
     sweep = sweeps.plot_sweep
     return {
         "tip1": sweep(rate, "rate", "share dropped", rate_panels, **shaded),
-        "tip2": sweep(width, "width", width_label, width_panels, marks=paper),
+        "tip2": sweep(width, "width", width_label, width_panels, marks=paper, **guessing),
         "tip3": sweeps.plot_paired(places, "where 20% are dropped"),
         "tip4": sweep(schedule, "learning_rate", "learning rate", schedule_panels, **guessing),
         "tip5": sweeps.plot_paired([("20% dropout on the hidden layers", norms)], "max-norm"),

@@ -84,7 +84,7 @@ def plot_sweep(
         grid[0, 0].set_xticks(range(len(values)), labels)
     handles, _ = grid[0, 0].get_legend_handles_labels()
     if (rows["collapsed"] > 0).any():
-        handles.append(handle("some networks collapsed", marker="x", linestyle="", color="black"))
+        handles.append(handle("some collapsed", marker="x", linestyle="", color="black"))
     return with_legend(figure, handles, ncols=5, fontsize=8)
 
 
