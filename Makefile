@@ -114,5 +114,6 @@ $(INSTALLED): requirements.txt | check
 	@echo "Installing into $(VENV) (once, about a minute) …" >&2
 	@$(PYTHON) -m venv --clear $(VENV)
 	@{ $(RUN) pip install --disable-pip-version-check --progress-bar off --require-hashes \
-	    -r requirements.txt && touch $@; } | awk '{ printf "." >"/dev/stderr" } END { print "" >"/dev/stderr" }'
-	@test -e $@
+	    -r requirements.txt 2>$(VENV)/log && touch $@; } | \
+	    awk '{ printf "." >"/dev/stderr" } END { print "" >"/dev/stderr" }'
+	@test -e $@ || { cat $(VENV)/log >&2; exit 1; }

@@ -65,14 +65,15 @@ def plot_readers(
         tiles.text(last + 0.46, -0.12, "published", ha="center", va="bottom", fontsize=9)
     tiles.set(xlim=(-0.05, last + 1.05), ylim=(n_rows + 0.05, -0.45))
     tiles.axis("off")
-    for row, name in enumerate(names):
+    order = sorted(names, key=lambda name: -arms[name]["accuracy"].mean())
+    for row, name in enumerate(order):
         mean, start, end, _ = t_interval(repeat_means(arms[name]))
         means.barh(row, end - start, left=start, height=0.34, color="black")
         means.plot(mean, row, "o", markersize=10, color=ARM_COLOURS[name], markeredgecolor="black")
         means.annotate(f"{mean:.1f}%", (end, row), (8, 0), textcoords="offset points", va="center")
     means.use_sticky_edges = False
     means.margins(x=0.08)
-    means.set_yticks(range(len(names)), [ARM_LABELS[name] for name in names])
+    means.set_yticks(range(len(names)), [ARM_LABELS[name] for name in order])
     means.set(ylim=(2.6, -0.6), xlabel="accuracy (%): mean of all networks, 95% interval")
     counts = {name: list(winners).count(name) for name in (*names, "tie")}
     handles = [
@@ -235,7 +236,7 @@ def plot_outputs(outputs: pd.DataFrame) -> Figure:
     The scale is that of the logit, so that outputs near 0 and 1 can be told apart.
     """
     columns = ["evaluation", "mean", "low", "high"]
-    ends = 1e-4, 1 - 1e-4
+    ends = 1e-7, 1 - 1e-7  # the resolution of single precision near 1
     outputs = outputs.sort_values("evaluation", kind="stable")[columns].clip(*ends)
     place = np.arange(len(outputs))
     figure, axes = plt.subplots(figsize=(7.4, 3.4))
@@ -246,8 +247,9 @@ def plot_outputs(outputs: pd.DataFrame) -> Figure:
     axes.plot(place, outputs["evaluation"], "o", color=DARK, markersize=5, label="evaluation")
     axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle="--")
     axes.set_yscale("logit")
-    ticks = [1e-4, 1e-2, 0.1, 0.5, 0.9, 0.99, 1 - 1e-4]
-    axes.set_yticks(ticks, ["≤ 0.0001", "0.01", "0.1", "0.5", "0.9", "0.99", "≥ 0.9999"])
+    ticks = [1e-7, 1e-5, 1e-3, 0.1, 0.5, 0.9, 0.999, 1 - 1e-5, 1 - 1e-7]
+    names = ["≤ 0.0000001", "0.00001", "0.001", "0.1", "0.5", "0.9", "0.999", "0.99999"]
+    axes.set_yticks(ticks, [*names, "≥ 0.9999999"])
     axes.minorticks_off()
     axes.set(xticks=[], xlabel="rows of a held-out fold, sorted by output")
     axes.set_ylabel("probability of a rock")

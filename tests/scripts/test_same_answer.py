@@ -26,13 +26,15 @@ def offline(monkeypatch):
 
 
 @pytest.fixture
-def two_settings(monkeypatch):
-    monkeypatch.setattr(tips, "TIPS", {1: tips.TIPS[1][:2]})
-    pair = [settings for _, settings in tips.TIPS[1]]
+def few_settings(monkeypatch):
+    few = {1: [0, 1], 2: [0], 3: [0, 1], 4: [0], 5: [3, 4]}  # of tips 3 and 5 with the reference
+    few = {tip: [tips.TIPS[tip][number] for number in numbers] for tip, numbers in few.items()}
+    monkeypatch.setattr(tips, "TIPS", few)
+    pair = [settings for _, settings in few[1]]
     monkeypatch.setattr(tips, "CLAIMS", {"it helps": (1, "better", pair)})
 
 
-@pytest.mark.usefixtures("offline", "two_settings")
+@pytest.mark.usefixtures("offline", "few_settings")
 def test_every_table_is_the_same_with_one_thread_and_with_two(tmp_path):
     rows = tmp_path / "rows.csv"
     lines = SONAR.read_text().splitlines()

@@ -17,7 +17,7 @@ def scores(shift=0.0, noise=0.0, settings=1):
     accuracy = np.random.default_rng(9).normal(0.8, 0.05, len(rows))
     rows["accuracy"] = accuracy + shift + np.random.default_rng(0).normal(0, 1, len(rows)) * noise
     rows["log_loss"] = 1 - rows["accuracy"]
-    rows["n_test"] = 21
+    rows["n_test"], rows["seed"] = 21, 1
     return rows
 
 
