@@ -65,7 +65,7 @@ $(SCRIPTS): $(INSTALLED)
 # Each step of `make all`: targets and options. The arms and what is compared with them have 60
 # repeats and 7 seeds unless told otherwise.
 STUDY = $(if $(filter REPEATS,$(.given)),,REPEATS=60) $(if $(filter SEEDS,$(.given)),,SEEDS=7)
-STEP = +@echo "step $(1) of 8: $(2)" >&2; $(MAKE) --no-print-directory --old-file=check $(2)
+STEP = +@echo "step $(1) of 9: $(strip $(2))" >&2; $(MAKE) --no-print-directory --old-file=check $(2)
 all: $(INSTALLED)  ## Everything that is committed, anew (over an hour)
 	$(call STEP,1,baseline visible hidden control CURVES=1 $(STUDY))
 	$(call STEP,2,stopping $(STUDY))
@@ -74,7 +74,8 @@ all: $(INSTALLED)  ## Everything that is committed, anew (over an hour)
 	$(call STEP,5,evaluation)
 	$(call STEP,6,tune)
 	$(call STEP,7,compare $(STUDY))
-	$(call STEP,8,figures report)
+	$(call STEP,8,figures)
+	$(call STEP,9,report)
 
 test: $(INSTALLED)  ## Run the tests (the quick ones: PYTEST="-m 'not slow'")
 	@$(RUN) pytest --numprocesses=auto --maxprocesses=4 $(PYTEST)
