@@ -89,7 +89,8 @@ def grow(
     earlier = kept(earlier[:0] if differences else earlier)
     if wanted <= set(identify(earlier)):
         earlier = earlier[:0]
-    rows = pd.concat([saved[:0] if others else saved, earlier], ignore_index=True)
+    saved = kept(saved[:0] if others else saved)
+    rows = pd.concat([saved, earlier], ignore_index=True)
     rows = rows[identify(rows).isin(wanted)].drop_duplicates(keys)
 
     missing, blocks = wanted - set(identify(rows)), []
