@@ -24,7 +24,7 @@ from experiments.harness import store
 from experiments.harness.context import score_references
 from experiments.harness.errors import InputError
 from experiments.harness.files import locked
-from experiments.harness.paired import check_comparable, compare_pairs
+from experiments.harness.paired import check_comparable, check_repeats, compare_pairs
 from experiments.harness.runner import Run, check_arm, cross_validate_arm, script
 from experiments.harness.runs import MARGIN
 from experiments.harness.settings import COMMANDS
@@ -45,8 +45,7 @@ def adopt_options(this):
                 raise InputError(f"{has}; run the arms again, or compare without --{key}")
             setattr(options, key, expected)
         check_dataset(this, metadata)
-    if options.repeats < 2:
-        raise InputError("a comparison needs at least 2 repeats")
+    check_repeats(options.repeats)
 
 
 def check_dataset(this, metadata):

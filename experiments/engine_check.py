@@ -26,12 +26,14 @@ Ctrl-C in turn: every table must be the earlier one or the new one, whole, and n
 left. It takes 15 to 25 minutes and writes nothing.
 
 PART=null compares the baseline with itself: four arms that differ in their seeds only go through
-all verdicts. None should be better, worse, or more than a point apart. It takes about 10 minutes.
+all verdicts. None should be better, worse, or more than a point apart; as each question may be
+answered wrongly in 5% of families, about one such check in ten fails by chance. It takes about
+10 minutes.
 
 PART=answers simulates 10,000 families of comparisons whose true differences are known, with the
 spread of the arms' tables in the results, and tells how often a verdict is wrong: in at most 5%
-of families, is claimed. It also computes how wide the intervals would be with other numbers of
-runs. It takes about a minute.
+of families, is claimed; up to 6% pass. It also computes how wide the intervals would be with
+other numbers of runs. It needs arms with 10 repeats and 2 seeds, and takes about two minutes.
 """
 
 import sys
@@ -43,13 +45,13 @@ from sklearn.model_selection import GridSearchCV
 
 from experiments import foldstack
 from experiments.arms import ARMS, BASELINE, PAIRS
-from experiments.foldstack.comparison import holm, t_interval
+from experiments.foldstack.comparison import MIN_REPEATS, holm, t_interval
 from experiments.harness import cli, store
 from experiments.harness.dataset import read_dataset
 from experiments.harness.errors import InputError, printable
 from experiments.harness.files import REPOSITORY, locked
 from experiments.harness.kills import check_kills
-from experiments.harness.paired import check_comparable, compare_pairs
+from experiments.harness.paired import check_comparable, check_repeats, compare_pairs
 from experiments.harness.provenance import provenance
 from experiments.harness.real_tables import check_table, describe
 from experiments.harness.replacing import check_results
@@ -188,6 +190,11 @@ def validate_kills(options):
     print("Every table is whole, and no process is left.")
 
 
+def check_null(this):
+    """Check that there are repeats to compare."""
+    check_repeats(this.options.repeats)
+
+
 def validate_null(this):
     """Compare arms that are all the baseline, with other seeds."""
     n_seeds = this.options.seeds
@@ -221,11 +228,17 @@ def validate_answers(options):
         if set(arms) != set(ARMS):
             raise InputError(f"{options.results} does not have all arms; run `make compare` first")
         sources = {name: store.checksum(options.results, name) for name in ARMS}
-    check_comparable({name: store.read_metadata(options.results, name) for name in ARMS})
+    found = {name: store.read_metadata(options.results, name) for name in ARMS}
+    check_comparable(found)
+    repeats, seeds = found["baseline"]["repeats"], min(each["seeds"] for each in found.values())
+    if repeats < MIN_REPEATS or seeds < 2:
+        least = f"at least {MIN_REPEATS} repeats and 2 seeds"
+        raise InputError(f"the simulation needs arms with {least}, got {repeats} and {seeds}")
     check_results("validate", options)
-    values = paired_values(arms, PAIRS)
-    rows = simulate_families(values, N_FAMILIES, options.seed)
-    rows.append(simulate_new_data(N_DATASETS, options.seed))
+    rows = simulate_families(paired_values(arms, PAIRS), N_FAMILIES, options.seed)
+    names = list(ARMS)
+    pairs = [(names.index(first), names.index(second)) for first, second in PAIRS]
+    rows += simulate_new_data(N_DATASETS, options.seed, pairs, repeats)
     families = {"arms": len(PAIRS), "tips": len(CLAIMS)}
     widths = expected_widths(arms["hidden"], arms["control"], SIZES, families)
     frames = {"validation-answers": pd.DataFrame(rows), "validation-power": pd.DataFrame(widths)}
@@ -234,7 +247,7 @@ def validate_answers(options):
     for row in rows:
         print(
             f"{row['question']}, {row['difference']:g} points: some verdict is wrong in "
-            f"{row['wrong']:.1%} of {row['families']:,} families"
+            f"{row['wrong']:.1%} of {row['families']:,} families of {row['pairs']}"
         )
     print(f"  written:   {path}")
     if max(row["wrong"] for row in rows) > MOST_WRONG:
@@ -250,8 +263,8 @@ def choose(options):
     for name, number in NETWORKS.get(options.part, {"repeats": 5, "seeds": 1}).items():
         if getattr(options, name) is None:
             setattr(options, name, number)
-    run = validate_null if options.part == "null" else validate
-    PARTS.get(options.part, experiment_action("validate", run, check_folds))(options)
+    run, check = (validate_null, check_null) if options.part == "null" else (validate, check_folds)
+    PARTS.get(options.part, experiment_action("validate", run, check))(options)
 
 
 main = cli.script("validate", __doc__, choose)

@@ -1,14 +1,14 @@
 """Remedies: do more epochs or another learning rate improve the hidden arm?
 
 The tutorial finds that dropout on the hidden layers does worse than the baseline, and suggests
-that more epochs or a different learning rate might help. Here are four such remedies, chosen
-after an earlier, smaller run of nine, on the same splits, had been seen: the
-baseline's learning rate of 0.01, one between it and the hidden
-arm's 0.1, twice as many epochs, and the first of them with twice as many epochs. `make compare`
-compares each with the baseline.
+that more epochs or a different learning rate might help. Here is one remedy for each, on the
+same splits: twice as many epochs, and a learning rate of 0.005 in place of 0.1. A smaller run
+(another seed, 30 repeats of 5 networks) of learning rates of 0.002, 0.005 and 0.01 found them
+alike, and no better with twice the epochs. `make compare` compares each remedy with the
+baseline and with the hidden arm.
 
     $ make remedies
-    learning rate 0.01: 84.99%
+    learning rate 0.005: 85.11%
     ...
 """
 
@@ -18,10 +18,8 @@ from experiments.harness.growing import grow, unfinished
 from experiments.harness.runner import raise_if_diverged, script
 
 REMEDIES = {  # the changes of the hidden arm, and how many times its epochs
-    "learning rate 0.01": ({"learning_rate": 0.01}, 1),
-    "learning rate 0.03": ({"learning_rate": 0.03}, 1),
+    "learning rate 0.005": ({"learning_rate": 0.005}, 1),
     "twice the epochs": ({}, 2),
-    "learning rate 0.01, twice the epochs": ({"learning_rate": 0.01}, 2),
 }
 
 

@@ -23,13 +23,18 @@ import pandas as pd
 
 from experiments.harness import store
 from experiments.harness.growing import grow, unfinished
-from experiments.harness.paired import compare_pairs
+from experiments.harness.paired import check_repeats, compare_pairs
 from experiments.harness.runner import script
 from experiments.harness.runs import MARGIN
 from experiments.reporting.pages import tips_summary
 from experiments.tip_settings import CLAIMS, TIPS
 
 GRID_REPEATS = 3  # of the settings that are for the pictures only
+
+
+def check(this):
+    """Check that there are repeats to compare."""
+    check_repeats(this.options.repeats)
 
 
 def sweep_tips(this):
@@ -97,7 +102,7 @@ def summarise_settings(folds):
 
 
 INTERRUPTED = "finished settings are kept; run it again to continue"
-main = script("tips", __doc__, sweep_tips, interrupted=INTERRUPTED)
+main = script("tips", __doc__, sweep_tips, check=check, interrupted=INTERRUPTED)
 
 if __name__ == "__main__":
     main()

@@ -122,10 +122,9 @@ def test_all(make, repeats):
     assert order[10:] == ["figures", "report"]
     found = options_of(done)
     for name in (*order[:6], "compare"):
-        for option in ("repeats", "seeds"):
-            expected = COMMANDS["all"].default(option)
-            expected = repeats or expected if option == "repeats" else expected
-            assert found[name][option] == expected
+        assert found[name]["repeats"] == (repeats or COMMANDS["all"].default("repeats"))
+        seeds = 10 if name == "remedies" else COMMANDS["all"].default("seeds")
+        assert found[name]["seeds"] == seeds
         assert found[name]["target"] == target
     assert found["tips"]["repeats"] == (repeats or 20)
     assert all(found[name]["curves"] for name in order[:4])

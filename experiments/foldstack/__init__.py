@@ -24,7 +24,6 @@ _NAMES = {
     "comparison": [
         "Comparison",
         "Interval",
-        "Reruns",
         "compare",
         "corrected_resampled_t",
         "family_level",

@@ -21,7 +21,10 @@ MIN_REPEATS = 10
 
 
 class Interval(NamedTuple):
-    """A mean with its confidence interval and the two-sided p-value of a mean of zero."""
+    """A mean with its confidence interval and the two-sided p-value of a mean of zero.
+
+    Several means have arrays.
+    """
 
     mean: float
     low: float
@@ -39,13 +42,6 @@ class Comparison(NamedTuple):
     new_data_low: float
     new_data_high: float
     new_data_p: float
-
-
-class Reruns(NamedTuple):
-    """The shares of re-runs with other seeds that would give another direction or size."""
-
-    direction: float
-    size: float
 
 
 def compare(
@@ -76,8 +72,8 @@ def compare(
     Comparison
         Of the differences ``scale * (first - second)``. On this dataset: a t interval over
         the means of the repeats. With fewer than 10 repeats it is taken over the folds
-        instead: their number makes up for their larger spread, which errs on the side of
-        caution, because how hard the samples of a fold are averages out over a repeat. On
+        instead: their number makes up for their larger spread. It is usually too wide
+        then, because how hard the samples of a fold are averages out over a repeat. On
         new data: the corrected resampled t-test over all folds.
 
     Raises
@@ -92,12 +88,12 @@ def compare(
             f"{first.shape}, {second.shape} and {repeats.shape}"
         )
     differences = scale * (first - second)
-    dataset = t_interval(average_repeats(differences, repeats), confidence_level)
+    dataset = t_interval(dataset_values(differences, repeats), confidence_level)
     new_data = corrected_resampled_t(differences, test_train_ratio, confidence_level)
     return Comparison(new_data.mean, *dataset[1:], *new_data[1:])
 
 
-def average_repeats(differences: ArrayLike, repeats: ArrayLike) -> np.ndarray:
+def dataset_values(differences: ArrayLike, repeats: ArrayLike) -> np.ndarray:
     """Return the values that the interval on this dataset is taken over.
 
     Parameters
@@ -146,63 +142,58 @@ def simulate_reruns(
     values: ArrayLike,
     *,
     confidence_level: float = 0.95,
-    margin: float = 1.0,
     n_reruns: int = 10_000,
     random_state: int = 0,
-) -> Reruns:
-    """Simulate how often a re-run with other seeds would give another verdict.
+) -> Interval:
+    """Simulate the intervals that re-runs with other seeds would give.
 
     The true mean is as uncertain as that of `values`, and a re-run's mean as uncertain again.
     So each simulated re-run is a sample with replacement from the values (bootstrap), shifted by
-    the error of the mean of another such sample.
+    the error of the mean of another such sample. The same `random_state` draws the same numbers
+    of values: re-runs of several comparisons can be simulated together.
 
     Parameters
     ----------
     values : array-like of shape (n_values,)
-        Independent differences, see `average_repeats`.
-    confidence_level, margin : float
-        Those of the verdicts, see `t_interval` and `size`.
+        Independent differences, see `dataset_values`.
+    confidence_level : float
+        That of the intervals, see `t_interval`.
     n_reruns : int, default=10_000
     random_state : int, default=0
 
+    Returns
+    -------
+    Interval
+        Of arrays of shape (n_reruns,).
+
     References
     ----------
-    B. Efron and R. J. Tibshirani (1993), An introduction to the bootstrap, chapter 6.
+    B. Efron and R. J. Tibshirani (1993), An introduction to the bootstrap, chapter 6. A sample
+    spreads by a factor of √(1 − 1/n) less than what it is drawn from, which is made up for.
     """
     values = np.asarray(values, float)
     n, generator = len(values), np.random.default_rng(random_state)
-    samples = values[generator.integers(n, size=(n_reruns, n))]
-    shifts = values[generator.integers(n, size=(n_reruns, n))].mean(axis=1) - values.mean()
-    means = samples.mean(axis=1) + shifts
-    reach = stats.t(n - 1).ppf((1 + confidence_level) / 2) * samples.std(axis=1, ddof=1) / n**0.5
-    estimate = t_interval(values, confidence_level)
-    ends = means - reach, means + reach
-    same = {
-        "better": ends[0] > 0,
-        "worse": ends[1] < 0,
-        "less": (ends[0] > -margin) & (ends[1] < margin),
-        "more": (ends[0] > margin) | (ends[1] < -margin),
-    }
-    shares = []
-    for found, names in (
-        (direction(estimate.low, estimate.high), ("better", "worse")),
-        (size(estimate.low, estimate.high, margin), ("less", "more")),
-    ):
-        agree = same[found] if found in same else ~(same[names[0]] | same[names[1]])
-        shares.append(float(1 - agree.mean()))
-    return Reruns(*shares)
+    errors = (values - values.mean()) * np.sqrt(n / (n - 1))
+    samples, others = errors[generator.integers(n, size=(2, n, n_reruns))]
+    return t_interval(values.mean() + samples + others.mean(axis=0), confidence_level)
 
 
 def t_interval(values: ArrayLike, confidence_level: float = 0.95) -> Interval:
     """Estimate a mean from independent values: mean ± t · s / √n, n−1 degrees of freedom.
 
+    Values that are all the same, but not zero, do not show how others would vary: the interval
+    is infinite.
+
     Parameters
     ----------
-    values : array-like of shape (n_values,)
-        At least two.
+    values : array-like of shape (n_values,) or (n_values, ...)
+        At least two; the mean is taken along the first axis.
     confidence_level : float, default=0.95
     """
-    return _interval(values, lambda std, n: std / np.sqrt(n), confidence_level)
+    values = _at_least_two(values)
+    n = len(values)
+    error = values.std(axis=0, ddof=1) / np.sqrt(n)
+    return _interval(values.mean(axis=0), error, n - 1, confidence_level)
 
 
 def corrected_resampled_t(
@@ -210,8 +201,11 @@ def corrected_resampled_t(
 ) -> Interval:
     """Estimate a mean difference on new data from the differences of J resamples.
 
-    The variance of the mean is taken as s² · (1/J + n_test/n_train), with J−1 degrees of
-    freedom: the second term stands for what overlapping training sets have in common.
+    The variance of the mean is taken as s² · (1/J + n_test/n_train): the second term stands for
+    what overlapping training sets have in common. There are J−1 degrees of freedom, but at most
+    n_train/n_test, which is the number of folds less one: further repeats are of the same
+    samples. (With J−1, 60 repeats of 10 folds reject 6% to 7% of true nulls at a level of 5%,
+    and 2% at one of 1%, in simulations.)
 
     Parameters
     ----------
@@ -224,11 +218,15 @@ def corrected_resampled_t(
     ----------
     C. Nadeau and Y. Bengio (2003), Inference for the generalization error, Machine Learning
     52, 239-281. For repeated cross-validation: R. R. Bouckaert and E. Frank (2004),
-    Evaluating the replicability of significance tests for comparing learning algorithms.
+    Evaluating the replicability of significance tests for comparing learning algorithms. For
+    the degrees of freedom: R. R. Bouckaert (2003), Choosing between two learning algorithms
+    based on calibrated tests.
     """
-    return _interval(
-        differences, lambda std, J: std * np.sqrt(1 / J + test_train_ratio), confidence_level
-    )
+    differences = _at_least_two(differences)
+    n = len(differences)
+    error = differences.std(ddof=1) * np.sqrt(1 / n + test_train_ratio)
+    degrees = min(n - 1, max(1, round(1 / test_train_ratio)))
+    return _interval(differences.mean(), error, degrees, confidence_level)
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
@@ -268,17 +266,20 @@ def proportion_interval(
     return n_successes / n_trials, interval.low, interval.high
 
 
-def _interval(values, standard_error, confidence_level):
-    """Return the t interval of a mean, whose error is `standard_error(std, n_values)`."""
+def _at_least_two(values):
     values = np.asarray(values, float)
     if len(values) < 2:
         raise ValueError(f"an interval needs at least two values, got {len(values)}")
-    mean, error = values.mean(), standard_error(values.std(ddof=1), len(values))
-    if mean == error == 0:  # identical scores throughout
-        return Interval(0.0, 0.0, 0.0, 1.0)
-    if error <= 1e-12 * abs(mean):  # a few equal values do not show how others would vary
-        return Interval(float(mean), -np.inf, np.inf, 1.0)
-    distribution = stats.t(len(values) - 1)
+    return values
+
+
+def _interval(mean, error, degrees, confidence_level):
+    """Return the t intervals of means with these standard errors."""
+    distribution = stats.t(degrees)
     reach = distribution.ppf((1 + confidence_level) / 2) * error
-    p = 2 * distribution.sf(abs(mean) / error)
-    return Interval(float(mean), float(mean - reach), float(mean + reach), float(p))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = 2 * distribution.sf(np.abs(mean) / error)
+    alike = error <= 1e-12 * np.abs(mean)
+    reach = np.where(alike, np.where(mean == 0, 0.0, np.inf), reach)
+    found = mean, mean - reach, mean + reach, np.where(alike, 1.0, p)
+    return Interval(*(each if np.ndim(each) else float(each) for each in found))

@@ -17,6 +17,8 @@ Network = tuple[int, int]  # repeat and seed, see `Run.networks`
 SAME = {  # what makes two runs the same, but for their length: its key in the metadata
     "the training code": "code",
     "the settings": "settings",
+    "the patience": "patience",
+    "the share of rows set aside": "validation_split",
     "the dataset": "data",
     "the seed": "seed",
     "the number of folds": "folds",

@@ -6,17 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from experiments.foldstack.comparison import (
-    Comparison,
-    average_repeats,
-    compare,
-    direction,
-    family_level,
-    simulate_reruns,
-    size,
-)
+from experiments.foldstack.comparison import Comparison, compare, family_level
 from experiments.harness.errors import InputError
-from experiments.harness.runs import MARGIN
+from experiments.harness.runs import pair_folds, simulate_verdicts, verdicts
 from experiments.harness.store import dataset_fingerprint
 
 SHARED = {  # what is shared: its key in the metadata
@@ -41,15 +33,20 @@ def check_comparable(metadata: Mapping[str, dict], ignore: Collection[str] = ())
                     f"{first} and {name} differ in {what}, so they cannot be compared; "
                     "run both with the same options"
                 )
-    if expected["repeats"] < 2:
-        raise InputError("a comparison needs at least 2 repeats; run the arms with more")
+    check_repeats(expected["repeats"])
+
+
+def check_repeats(repeats: int) -> None:
+    """Raise `InputError` if there are too few repeats to compare anything."""
+    if repeats < 2:
+        raise InputError("a comparison needs at least 2 repeats")
 
 
 def compare_tables(
     first: pd.DataFrame, second: pd.DataFrame, score="accuracy", scale=100, confidence_level=0.95
 ) -> Comparison:
     """Compare a score of two per-fold tables, times `scale`: see `foldstack.compare`."""
-    pairs = _pair(first, second, score)
+    pairs = pair_folds(first, second, score)
     return compare(
         pairs["first"],
         pairs["second"],
@@ -66,22 +63,21 @@ def compare_pairs(
     """Compare a family of pairs of per-fold tables, one row per pair.
 
     The 95% intervals hold for all pairs of the family at once, the verdicts are theirs, and the
-    p-values are corrected alike (Bonferroni). ``rerun_…`` are the shares of re-runs with other
-    seeds that would give another verdict, ``collapsed_p`` is that of Fisher's exact test.
+    p-values are corrected alike (Bonferroni). ``rerun_…`` are the shares of re-runs that would
+    give another verdict, see `simulate_verdicts`; ``collapsed_p`` is that of Fisher's exact test.
     """
     level, rows = family_level(len(pairs)), []
     for names in pairs:
         first, second = (tables[name] for name in names)
-        found = compare_tables(first, second, confidence_level=level)
-        dataset, new_data = (found.dataset_low, found.dataset_high), found[4:6]
-        folds = _pair(first, second, "accuracy")
-        values = average_repeats(100 * (folds["first"] - folds["second"]), folds["repeat"])
-        reruns = simulate_reruns(values, confidence_level=level, margin=MARGIN)
-        row = dict(zip(("first", "second"), names, strict=True)) | found._asdict()
-        row |= {"dataset_direction": direction(*dataset), "dataset_size": size(*dataset, MARGIN)}
-        row |= {"rerun_direction": reruns.direction, "rerun_size": reruns.size}
-        row |= {"new_data_direction": direction(*new_data)}
-        row |= {"new_data_size": size(*new_data, MARGIN)}
+        row = dict(zip(("first", "second"), names, strict=True))
+        row |= compare_tables(first, second, confidence_level=level)._asdict()
+        row |= verdicts("dataset", row["dataset_low"], row["dataset_high"])
+        row |= dict.fromkeys(("rerun_direction", "rerun_size"))  # the order of the columns
+        row |= verdicts("new_data", row["new_data_low"], row["new_data_high"])
+        reruns = simulate_verdicts(first, second, len(pairs))
+        for verdict in ("direction", "size"):
+            name = f"dataset_{verdict}"
+            row[f"rerun_{verdict}"] = np.mean([each[name] != row[name] for each in reruns])
         rows.append(row | _compare_collapsed(first, second))
     frame = pd.DataFrame(rows)
     for name in ("dataset_p", "new_data_p", "collapsed_p"):
@@ -89,21 +85,11 @@ def compare_pairs(
     return frame
 
 
-def _pair(first, second, score):
-    """Pair two tables fold by fold; a fold's score is the mean of its seeds."""
-    folds = [
-        table.groupby(["repeat", "fold"], as_index=False)[[score, "n_train", "n_test"]].mean()
-        for table in (first, second)
-    ]
-    pairs = folds[0].merge(folds[1], on=["repeat", "fold"], validate="one_to_one")
-    if not len(pairs) == len(folds[0]) == len(folds[1]):
-        raise InputError("tables of different folds cannot be compared; run both again")
-    scores = {"first": pairs[f"{score}_x"], "second": pairs[f"{score}_y"]}
-    return pairs.assign(**scores, ratio=pairs["n_test_x"] / pairs["n_train_x"])
-
-
 def _compare_collapsed(first, second):
-    """Compare the numbers of collapsed networks; references other than networks have none."""
+    """Compare the numbers of collapsed networks, taken as independent.
+
+    References other than networks have none.
+    """
     sides = {"first": first, "second": second}
     row = {f"{side}_networks": len(table) for side, table in sides.items()}
     if not all("collapsed" in table for table in sides.values()):

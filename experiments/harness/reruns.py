@@ -23,7 +23,7 @@ SAME = {"identical", "equal up to rounding"}
 SHARED = ("summary", "curves")  # written by every arm
 EARLIER = {"tune": {"batch_size": 16, "halvings": 0}}  # what a command did before it was recorded
 INPUTS = ("settings", "candidates", "space", "splits_sha256", "batch_size", "halvings")
-INPUTS += ("passes",)
+INPUTS += ("passes", "patience", "validation_split")
 
 
 def own(command, present):

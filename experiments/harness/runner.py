@@ -25,7 +25,7 @@ from experiments.harness.growing import grow, unfinished
 from experiments.harness.progress import progress_bar
 from experiments.harness.provenance import provenance
 from experiments.harness.replacing import check_results
-from experiments.harness.runs import repeat_means, single_runs
+from experiments.harness.runs import dataset_accuracies, single_runs
 from experiments.harness.settings import READING, recorded
 from experiments.harness.tensorflow import start_tensorflow, worker_processes
 
@@ -273,7 +273,7 @@ def raise_if_diverged(scores: Mapping) -> None:
     if lost.any():
         diverged = f"{lost.sum()} of {len(lost)} networks diverged, their loss is not finite"
         cause = "The learning rate is too large for this dataset, or a column is odd"
-        raise InputError(f"{diverged}; nothing was written. {cause}")
+        raise InputError(f"{diverged}; the table was not written. {cause}")
 
 
 def _curve_table(folds, curves):
@@ -290,7 +290,7 @@ def _print_result(folds, published):
     print(line + (f", {collapsed} of {len(folds):,} networks collapsed" if collapsed else ""))
     runs = single_runs(folds)
     if len(runs) > 1:
-        _, low, high, _ = t_interval(repeat_means(folds))
+        _, low, high, _ = t_interval(dataset_accuracies(folds))
         print(f"  mean:      {low:.1f}% to {high:.1f}%, with 95% confidence")
         _, low, high = prediction_interval(runs)
         n_folds = folds["fold"].nunique()

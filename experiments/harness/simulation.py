@@ -15,10 +15,14 @@ from experiments.foldstack.comparison import (
     direction,
     family_level,
     size,
+    t_interval,
 )
 from experiments.harness.runs import MARGIN, single_runs
 
 DIFFERENCES = (0.0, 0.5, 1.0, 2.0)
+# Of ten equally informative features, those that each of four equally good classifiers sees.
+HALF, EVEN = np.arange(10) < 5, np.arange(10) % 2 == 0
+FEATURES = np.array([HALF, ~HALF, EVEN, ~EVEN])
 
 
 def simulate_families(values: np.ndarray, n_families: int, random_state: int) -> list[dict]:
@@ -39,14 +43,12 @@ def simulate_families(values: np.ndarray, n_families: int, random_state: int) ->
     n_repeats, n_pairs = values.shape
     # Drawn with replacement, the values themselves would spread by a factor of √(1 − 1/n) less.
     centred = (values - values.mean(axis=0)) * np.sqrt(n_repeats / (n_repeats - 1))
-    level = family_level(n_pairs)
-    reach = stats.t(n_repeats - 1).ppf((1 + level) / 2) / np.sqrt(n_repeats)
     rows = []
     for difference in DIFFERENCES:
         drawn = generator.integers(n_repeats, size=(n_families, n_repeats))
-        samples = centred[drawn] + difference  # (n_families, n_repeats, n_pairs)
-        means, ends = samples.mean(axis=1), reach * samples.std(axis=1, ddof=1)
-        directions, sizes = _verdicts(means - ends, means + ends)
+        samples = np.moveaxis(centred[drawn] + difference, 1, 0)
+        _, lows, highs, _ = t_interval(samples, family_level(n_pairs))  # (n_families, n_pairs)
+        directions, sizes = _verdicts(lows, highs)
         right_direction = "better" if difference else "undecided"
         wrong_direction = ~np.isin(directions, [right_direction, "undecided"])
         right_size = {True: "less", False: "more"}[difference < MARGIN]
@@ -58,7 +60,7 @@ def simulate_families(values: np.ndarray, n_families: int, random_state: int) ->
                 "difference": difference,
                 "families": n_families,
                 "pairs": n_pairs,
-                "covered": _share((abs(means - difference) <= ends).all(axis=1)),
+                "covered": _share(((lows <= difference) & (difference <= highs)).all(axis=1)),
                 "wrong_direction": _share(wrong_direction.any(axis=1)),
                 "wrong_size": _share(wrong_size.any(axis=1)),
                 "wrong": _share((wrong_direction | wrong_size).any(axis=1)),
@@ -69,52 +71,76 @@ def simulate_families(values: np.ndarray, n_families: int, random_state: int) ->
     return rows
 
 
-def simulate_new_data(n_datasets: int, random_state: int) -> dict:
-    """Return how often the corrected test is wrong about two classifiers that are equally good."""
+def simulate_new_data(
+    n_datasets: int, random_state: int, pairs: Sequence[tuple[int, int]], repeats: int
+) -> list[dict]:
+    """Return how often the corrected test is wrong about classifiers that are equally good.
+
+    Parameters
+    ----------
+    n_datasets, random_state : int
+    pairs : sequence of (int, int)
+        The pairs of a family, by the rows of `FEATURES`.
+    repeats : int
+        Of 10 folds each.
+
+    Returns
+    -------
+    list of dict
+        The rows of the table ``validation-answers`` for the family and for its first pair alone.
+    """
     generator = np.random.default_rng(random_state)
-    found = [
-        corrected_resampled_t(100 * nearest_centroid_differences(generator), 1 / 9)
-        for _ in range(n_datasets)
+    wrong = {len(pairs): [], 1: []}
+    for _ in range(n_datasets):
+        scores = nearest_centroid_scores(generator, repeats)
+        differences = [100 * (scores[first] - scores[second]) for first, second in pairs]
+        for n_pairs, found in wrong.items():
+            intervals = [
+                corrected_resampled_t(each, 1 / 9, family_level(n_pairs))
+                for each in differences[:n_pairs]
+            ]
+            found.append([direction(each.low, each.high) != "undecided" for each in intervals])
+    return [
+        {
+            "question": "on new data",
+            "difference": 0.0,
+            "families": n_datasets,
+            "pairs": n_pairs,
+            "covered": 1 - _share(np.any(found, axis=1)),
+            "wrong_direction": _share(np.any(found, axis=1)),
+            "wrong": _share(np.any(found, axis=1)),
+            "decided_direction": _share(found),
+        }
+        for n_pairs, found in wrong.items()
     ]
-    wrong = _share([direction(each.low, each.high) != "undecided" for each in found])
-    return {
-        "question": "on new data",
-        "difference": 0.0,
-        "families": n_datasets,
-        "pairs": 1,
-        "covered": _share([each.low <= 0 <= each.high for each in found]),
-        "wrong_direction": wrong,
-        "wrong": wrong,
-        "decided_direction": wrong,
-    }
 
 
-def nearest_centroid_differences(
-    generator: np.random.Generator, rows: int = 60, folds: int = 10, repeats: int = 5
+def nearest_centroid_scores(
+    generator: np.random.Generator, repeats: int, rows: int = 60, folds: int = 10
 ) -> np.ndarray:
-    """Cross-validate two equally good classifiers on a dataset; return differences by fold.
+    """Cross-validate four equally good classifiers on a dataset.
 
-    Each uses five of ten equally informative features, and predicts the class whose mean in
-    the training rows is nearer.
+    Each sees other features (`FEATURES`), and predicts the class whose mean in the training rows
+    is nearer.
+
+    Returns
+    -------
+    array of shape (4, repeats * folds)
+        Accuracies.
     """
     y = np.arange(rows) % 2
-    X = generator.normal(size=(rows, 10)) + 0.4 * y[:, np.newaxis]
-    size = rows // folds
-    differences = []
-    for _ in range(repeats):
-        fold_of = generator.permutation(rows) // size
-        train = fold_of != np.arange(folds)[:, np.newaxis]
-        means = [
-            (train & (y == c)) @ X / (train & (y == c)).sum(axis=1, keepdims=True) for c in (0, 1)
-        ]
-        towards, middle = means[1] - means[0], (means[1] + means[0]) / 2
-        right = []
-        for features in (slice(0, 5), slice(5, 10)):
-            scores = ((X - middle[:, np.newaxis]) * towards[:, np.newaxis])[..., features]
-            correct = (scores.sum(axis=-1) > 0) == y
-            right.append(np.mean(correct, axis=1, where=~train))
-        differences.append(right[0] - right[1])
-    return np.concatenate(differences)
+    X = generator.normal(size=(rows, FEATURES.shape[1])) + 0.4 * y[:, np.newaxis]
+    fold_of = generator.permuted(np.tile(np.arange(rows) % folds, (repeats, 1)), axis=1)
+    test = (fold_of[:, np.newaxis] == np.arange(folds)[:, np.newaxis]).reshape(-1, rows)
+    means = []
+    for label in (0, 1):
+        train = ~test & (y == label)
+        means.append(train @ X / train.sum(axis=1, keepdims=True))
+    towards, middle = means[1] - means[0], (means[1] + means[0]) / 2
+    # By split, row and feature; the features of each classifier are summed.
+    scores = ((X - middle[:, np.newaxis]) * towards[:, np.newaxis]) @ FEATURES.T
+    correct = (scores > 0) == y[:, np.newaxis]
+    return np.mean(correct, axis=1, where=test[..., np.newaxis]).T
 
 
 def expected_widths(

@@ -19,7 +19,7 @@ from experiments.foldstack.comparison import (
     size,
     t_interval,
 )
-from experiments.harness.runs import MARGIN, repeat_means, single_runs
+from experiments.harness.runs import MARGIN, dataset_accuracies, simulate_verdicts, single_runs
 from experiments.harness.schema import TABLES
 
 MISORDERED = 0.05  # a single run is trustworthy if at most this share of runs is misordered
@@ -29,27 +29,33 @@ COLLAPSED = [f"{side}_{what}" for side in ("first", "second") for what in ("netw
 
 
 def judge_claims(
-    arms: Mapping[str, pd.DataFrame], comparison: pd.DataFrame, published: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame], comparison: pd.DataFrame, published: pd.DataFrame
 ) -> pd.DataFrame:
     """Judge the claims about the tutorial's three experiments, one row of ``claims`` for each.
 
-    `arms` holds the per-fold tables, `comparison` is the table of that name, and `published`
-    holds the published results, as `experiments.harness.store.read_published` returns them.
+    `tables` holds the per-fold tables of arms and remedies, `comparison` is the table of that
+    name, and `published` holds the published results, as
+    `experiments.harness.store.read_published` returns them.
     """
+    families = {name: pairs.to_dict("records") for name, pairs in comparison.groupby("family")}
     rows = [
-        _judge_level(arms["baseline"], published),
-        _judge_drop(comparison, "visible", "visible_drop"),
-        _judge_drop(comparison, "hidden", "hidden_worse"),
+        _judge_level(tables["baseline"], published),
+        _judge_drop(families["arms"], tables, "visible", "visible_drop"),
+        _judge_drop(families["arms"], tables, "hidden", "hidden_worse"),
     ]
-    if (comparison["family"] == "remedies").any():
-        rows.append(_judge_remedies(comparison))
-    rows.append(_judge_single_runs(arms))
+    if "remedies" in families:
+        rows.append(_judge_remedies(families, tables))
+    rows.append(_judge_single_runs(tables))
     return _claims_frame(rows)
 
 
-def judge_tips(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Judge the tips by the table ``tips-comparison``, one row of ``claims`` for each claim."""
-    return _claims_frame([_judge_tip(pair) for pair in comparison.to_dict("records")])
+def judge_tips(comparison: pd.DataFrame, settings: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    """Judge the tips by the table ``tips-comparison``, one row of ``claims`` for each claim.
+
+    `settings` holds the per-fold tables of the settings that it compares.
+    """
+    pairs = comparison.to_dict("records")
+    return _claims_frame([_judge_tip(pair, _simulate(pair, settings, pairs)) for pair in pairs])
 
 
 def judge_advice(pair: Mapping, claimed: str, question: str) -> str:
@@ -77,16 +83,25 @@ def _claims_frame(rows):
     return frame.astype(dict.fromkeys(counts, "Int64"))
 
 
-def _claim(name, kind, pair, judge, rerun, **further):
-    """Return a claim's row: the difference of a pair, its intervals, a verdict per question."""
+def _simulate(pair, tables, family):
+    """Return the intervals and verdicts of re-runs of a pair, which is one of a family."""
+    return simulate_verdicts(tables[pair["first"]], tables[pair["second"]], len(family))
+
+
+def _claim(name, kind, pair, judge, reruns, **further):
+    """Return a claim's row: the difference of a pair, its intervals, a verdict per question.
+
+    `judge` gives the verdict on a question from what was found here, or in a simulated re-run.
+    """
+    verdict = judge("dataset")
     return {
         "claim": name,
         "kind": kind,
         "estimate": pair["difference"],
         "low": pair["dataset_low"],
         "high": pair["dataset_high"],
-        "verdict": judge("dataset"),
-        "rerun": rerun,
+        "verdict": verdict,
+        "rerun": np.mean([judge("dataset", rerun) != verdict for rerun in reruns]),
         "new_data_low": pair["new_data_low"],
         "new_data_high": pair["new_data_high"],
         "new_data_verdict": judge("new_data"),
@@ -95,7 +110,7 @@ def _claim(name, kind, pair, judge, rerun, **further):
 
 def _judge_level(folds, published):
     """Compare a published accuracy with the mean here, in percent."""
-    values = repeat_means(folds)
+    values = dataset_accuracies(folds)
     mean, low, high, _ = t_interval(values)
     ratio = np.mean(folds["n_test"] / folds["n_train"])
     by_split = 100 * folds.groupby(["repeat", "fold"])["accuracy"].mean()
@@ -104,6 +119,7 @@ def _judge_level(folds, published):
     figures = published[published["experiment"] == "baseline"].set_index("edition")
     level = 100 * figures.loc["current", "mean_accuracy"]
     close = size(low - level, high - level, MARGIN)
+    reruns = simulate_reruns(values - level)[1:3]
     new_close = size(new_low - level, new_high - level, MARGIN)
     return {
         "claim": "baseline_level",
@@ -112,7 +128,7 @@ def _judge_level(folds, published):
         "low": low,
         "high": high,
         "verdict": RESULTS.get(close, "undecided"),
-        "rerun": simulate_reruns(values - level, margin=MARGIN).size,
+        "rerun": np.mean([size(*ends, MARGIN) != close for ends in zip(*reruns, strict=True)]),
         "single_run_low": run_low,
         "single_run_high": run_high,
         "new_data_low": new_low,
@@ -121,40 +137,45 @@ def _judge_level(folds, published):
     }
 
 
-def _judge_drop(comparison, arm, claim):
+def _judge_drop(pairs, tables, arm, claim):
     """Judge the claim that an arm is worse than the baseline."""
-    of_arm = (comparison["first"] == arm) & (comparison["second"] == "baseline")
-    (pair,) = comparison[of_arm].to_dict("records")
+    (pair,) = (each for each in pairs if (each["first"], each["second"]) == (arm, "baseline"))
 
-    def judge(question):
-        found = pair[f"{question}_direction"]
-        return {"worse": "reproduced", "better": "contradicted"}.get(found, found)
+    def judge(question, found=pair):
+        results = {"worse": "reproduced", "better": "contradicted"}
+        return results.get(found[f"{question}_direction"], "undecided")
 
-    return _claim(claim, "result", pair, judge, pair["rerun_direction"], direction="worse")
+    reruns = _simulate(pair, tables, pairs)
+    return _claim(claim, "result", pair, judge, reruns, direction="worse")
 
 
-def _judge_remedies(comparison):
+def _judge_remedies(families, tables):
     """Judge the claim that some remedy makes up for the hidden arm's loss."""
-    pairs = comparison[comparison["family"] == "remedies"].to_dict("records")
-    best = max(pairs, key=lambda pair: pair["difference"])
+    pairs = families["remedies"]
+    best = max(pairs, key=lambda pair: pair["dataset_low"])
 
-    def judge(question):
-        verdicts = [judge_remedy(pair, question) for pair in pairs]
+    def judge(question, found=pairs):
+        verdicts = [judge_remedy(each, question) for each in found]
         if "mends" in verdicts:
             return "holds"
         return "undecided" if "undecided" in verdicts else "does not hold"
 
-    mending = sum(judge_remedy(pair, "dataset") == "mends" for pair in pairs)
-    on_hidden = comparison[comparison["family"] == "remedies on hidden"]
-    counts = {"n_remedies": len(pairs), "n_mending": mending, "remedy": best["first"]}
-    counts["n_improving"] = (on_hidden["dataset_direction"] == "better").sum()
-    return _claim("remedies", "advice", best, judge, None, direction="better", **counts)
+    improving = [pair["dataset_direction"] == "better" for pair in families["remedies on hidden"]]
+    counts = {
+        "n_remedies": len(pairs),
+        "n_mending": sum(judge_remedy(pair, "dataset") == "mends" for pair in pairs),
+        "n_improving": sum(improving),
+        "remedy": best["first"],
+    }
+    reruns = zip(*(_simulate(pair, tables, pairs) for pair in pairs), strict=True)
+    return _claim("remedies", "advice", best, judge, reruns, direction="better", **counts)
 
 
 def _judge_single_runs(arms):
     """Judge the claim that a single run may rank the three arms wrongly.
 
-    The single runs are those of the first seed of every split.
+    The single runs are those of the first seed of every split. How many are misordered is known
+    to be at least so many, so the claim cannot be found wrong.
     """
     names = ["baseline", "visible", "hidden"]
     runs = pd.DataFrame({name: single_runs(arms[name]).xs(1, level="seed") for name in names})
@@ -163,14 +184,13 @@ def _judge_single_runs(arms):
     misordered = len(orders) - commonest
     share, low, high = proportion_interval(misordered, len(orders))
     right = _order(pd.Series({name: arms[name]["accuracy"].mean() for name in names}))
-    verdict = "holds" if low > MISORDERED else "undecided"
     return {
         "claim": "single_runs",
         "kind": "advice",
         "estimate": 100 * share,
         "low": 100 * low,
         "high": 100 * high,
-        "verdict": "does not hold" if high < MISORDERED else verdict,
+        "verdict": "holds" if low > MISORDERED else "undecided",
         "new_data_verdict": "not asked",
         "n_runs": len(orders),
         "n_reordered": sum(order != right for order in orders),
@@ -183,15 +203,11 @@ def _order(accuracies):
     return None if accuracies.duplicated().any() else accuracies.sort_values().index.tolist()
 
 
-def _judge_tip(pair):
-    """Judge a claim on a tip by its pair of settings."""
-    claimed = pair["direction"]
+def _judge_tip(pair, reruns):
+    """Judge a claim on a tip by its pair of settings; as many networks collapse in re-runs."""
     further = {name: pair[name] for name in ("tip", "direction", *COLLAPSED, "collapsed_p")}
-    rerun = pair["rerun_size"]
-    if claimed != "neither":
-        rerun = max(rerun, pair["rerun_direction"])
 
-    def judge(question):
-        return judge_advice(pair, claimed, question)
+    def judge(question, found=pair):
+        return judge_advice(pair | found, pair["direction"], question)
 
-    return _claim(pair["claim"], "advice", pair, judge, rerun, **further)
+    return _claim(pair["claim"], "advice", pair, judge, reruns, **further)

@@ -85,10 +85,13 @@ def judge(folder: Path) -> tuple[pd.DataFrame | None, dict]:
     if published.empty:
         return None, {}
     comparison = store.read_table(folder, "comparison")
-    claims = [judge_claims(store.read_arms(folder), comparison, published)]
+    tables = store.read_arms(folder)
+    if store.exists(folder, "remedies"):
+        tables |= dict(list(store.read_table(folder, "remedies").groupby("remedy")))
+    claims = [judge_claims(tables, comparison, published)]
     if store.exists(folder, "tips-comparison"):
         metadata["tips-comparison"] = store.read_metadata(folder, "tips-comparison")
-        claims.append(judge_tips(store.read_table(folder, "tips-comparison")))
+        claims.append(_judge_tips(folder))
     return pd.concat(claims, ignore_index=True), metadata
 
 
@@ -173,7 +176,7 @@ def tips(folder: Path) -> dict:
     ]
     for side in ("first", "second"):
         comparison[side] = [differing[number] for number in comparison[side]]
-    claims = records(judge_tips(comparison))
+    claims = records(_judge_tips(folder))
     tested = [claim | pair for claim, pair in zip(claims, records(comparison), strict=True)]
     sections = []
     for tip, rows in store.read_table(folder, "tips").groupby("tip"):
@@ -192,8 +195,12 @@ def tips(folder: Path) -> dict:
 
 def tip_claims(folder: Path) -> dict:
     """Return the verdicts on the tips, and how many networks collapsed."""
-    claims = judge_tips(store.read_table(folder, "tips-comparison"))
-    return _collapsed(folder) | {"claims": records(claims)}
+    return _collapsed(folder) | {"claims": records(_judge_tips(folder))}
+
+
+def _judge_tips(folder):
+    folds = store.read_table(folder, "tips-folds").groupby("setting")
+    return judge_tips(store.read_table(folder, "tips-comparison"), dict(list(folds)))
 
 
 def _collapsed(folder):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from experiments.foldstack.comparison import t_interval
-from experiments.harness.runs import MARGIN, repeat_means, single_runs
+from experiments.harness.runs import MARGIN, dataset_accuracies, single_runs
 from experiments.reporting.style import (
     ARM_COLOURS,
     ARM_LABELS,
@@ -67,7 +67,7 @@ def plot_readers(
     tiles.axis("off")
     order = sorted(names, key=lambda name: -arms[name]["accuracy"].mean())
     for row, name in enumerate(order):
-        mean, start, end, _ = t_interval(repeat_means(arms[name]))
+        mean, start, end, _ = t_interval(dataset_accuracies(arms[name]))
         means.barh(row, end - start, left=start, height=0.34, color="black")
         means.plot(mean, row, "o", markersize=10, color=ARM_COLOURS[name], markeredgecolor="black")
         means.annotate(f"{mean:.1f}%", (end, row), (8, 0), textcoords="offset points", va="center")
@@ -122,7 +122,7 @@ def plot_accuracy(
         runs = single_runs(folds)
         spread = np.random.default_rng(row).uniform(-0.28, 0.28, len(runs))
         axes.scatter(runs, row + spread, s=9, linewidths=0, **dots)
-        mean, low, high, _ = t_interval(repeat_means(folds))
+        mean, low, high, _ = t_interval(dataset_accuracies(folds))
         axes.plot([mean] * 2, [row - 0.42, row + 0.42], color="black", linewidth=2)
         axes.plot([low, high], [row, row], color="black", linewidth=5, solid_capstyle="butt")
     for row, name in enumerate(arms):

@@ -15,7 +15,7 @@ from experiments.foldstack.comparison import (
     size,
     t_interval,
 )
-from experiments.harness.simulation import nearest_centroid_differences
+from experiments.harness.simulation import nearest_centroid_scores
 
 
 def test_worked_examples():
@@ -28,6 +28,10 @@ def test_worked_examples():
     estimate = corrected_resampled_t(values, 1 / 4)  # sqrt(2.5 (1/5 + 1/4)), t = 2.828427
     assert estimate.high - 3 == pytest.approx(2.776445 * 1.0606602, abs=1e-5)
     assert estimate.p == pytest.approx(0.047421, abs=1e-6)
+    estimate = corrected_resampled_t(values * 2, 1 / 4)  # of 10 values, still 4 degrees of freedom
+    assert estimate.high - 3 == pytest.approx(
+        2.776445 * np.sqrt(20 / 9 * (1 / 10 + 1 / 4)), abs=1e-5
+    )
     proportion, low, high = proportion_interval(3, 10)  # Wilson
     assert (proportion, low, high) == pytest.approx((0.3, 0.10779, 0.60322), abs=1e-5)
     # Holm: 0.01 ·4, 0.02 ·3, 0.03 ·2, 0.04 ·1, then each at least the one before.
@@ -39,6 +43,12 @@ def test_values_without_spread_are_inconclusive():
     assert t_interval([2.0, 2.0]) == (2, -np.inf, np.inf, 1)
     assert t_interval([0.1 + 0.2, 0.3, 0.3])[1:] == (-np.inf, np.inf, 1)  # rounding is no spread
     assert corrected_resampled_t([0.0, 0.0], 0.1) == (0, 0, 0, 1)
+    low, high = t_interval([[2.0, 0.0, 1.0], [2.0, 0.0, 2.0]])[1:3]  # of several means at once
+    assert low[:2].tolist() == [-np.inf, 0]
+    assert high[:2].tolist() == [np.inf, 0]
+    assert (low[2], high[2]) == t_interval([1.0, 2.0])[1:3]
+    reruns = simulate_reruns([2.0] * 10, n_reruns=3)  # as inconclusive as the values
+    assert (np.isinf(reruns.low) & np.isinf(reruns.high)).all()
 
 
 @pytest.mark.parametrize(
@@ -82,22 +92,27 @@ def test_the_share_of_reruns_is_that_of_a_normal_prediction(mean, expected):
     values = np.random.default_rng(0).normal(size=60)
     values = mean + 0.25 * np.sqrt(60) * (values - values.mean()) / values.std(ddof=1)
     found = simulate_reruns(values, confidence_level=0.99)
-    assert found.direction == pytest.approx(expected, abs=0.03)
-    assert found == simulate_reruns(values, confidence_level=0.99)
-    # The interval of a mean of 2 is 1.34 to 2.66: a re-run's would have to lie 0.96 lower.
+    decided = (found.low > 0) | (found.high < 0)
+    assert np.mean(decided != (mean == 2.0)) == pytest.approx(expected, abs=0.03)
+    again = simulate_reruns(values, confidence_level=0.99)
+    assert (found.low == again.low).all()
+    assert (found.high == again.high).all()
+    assert found.mean.std() == pytest.approx(np.sqrt(2) * 0.25, rel=0.03)
+    # The interval of a mean of 2 is 1.34 to 2.66: a re-run's would have to lie 0.34 lower.
     if mean == 2.0:
-        assert found.size == pytest.approx(0.17, abs=0.03)
+        assert np.mean(found.low < 1) == pytest.approx(0.17, abs=0.03)
 
 
-def test_the_corrected_test_rarely_rejects_a_true_null():
+@pytest.mark.parametrize("repeats", [1, 30])
+def test_the_corrected_test_rarely_rejects_a_true_null(repeats):
     generator = np.random.default_rng(0)
     corrected = plain = 0
-    for _ in range(1000):
-        differences = nearest_centroid_differences(generator)
-        corrected += corrected_resampled_t(differences, 1 / 9).p < 0.05
-        plain += t_interval(differences).p < 0.05
-    assert corrected <= 60
-    assert plain >= 300
+    for _ in range(600):
+        first, second, *_ = nearest_centroid_scores(generator, repeats)
+        corrected += corrected_resampled_t(first - second, 1 / 9).p < 0.05
+        plain += t_interval(first - second).p < 0.05
+    assert 3 <= corrected <= 36
+    assert plain > (40 if repeats == 1 else 300)
 
 
 def test_scores_are_compared_in_pairs_over_repeats_or_folds():

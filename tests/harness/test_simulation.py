@@ -28,9 +28,12 @@ def test_false_verdicts_are_as_rare_as_claimed(values):
 
 
 def test_the_corrected_test_is_careful():
-    row = simulate_new_data(300, 0)
-    assert row["wrong"] == pytest.approx(1 - row["covered"])
-    assert row["wrong"] <= 0.06
+    family, single = simulate_new_data(300, 0, [(1, 0), (2, 0), (2, 1)], repeats=20)
+    assert (family["pairs"], single["pairs"]) == (3, 1)
+    for row in (family, single):
+        assert row["wrong"] == pytest.approx(1 - row["covered"])
+        assert row["decided_direction"] <= row["wrong"] <= 0.06
+    assert single["wrong"] > 0
 
 
 def test_widths_are_those_of_the_components_of_variance():
@@ -52,7 +55,11 @@ def test_shares_of_reruns_are_right_on_average_over_true_differences():
     for difference in np.linspace(-2, 2, 400):
         pair = generator.normal(difference, 1.2, size=(2, 60))
         ends = [(interval.low, interval.high) for interval in map(t_interval, pair)]
-        predicted.append(simulate_reruns(pair[0], n_reruns=500))
-        found.append([direction(*ends[0]) != direction(*ends[1]), size(*ends[0]) != size(*ends[1])])
-    assert np.mean(predicted, axis=0) == pytest.approx(np.mean(found, axis=0), abs=0.04)
+        reruns = simulate_reruns(pair[0], n_reruns=500)
+        reruns = list(zip(reruns.low, reruns.high, strict=True))
+        for verdict in (direction, size):
+            predicted.append(np.mean([verdict(*each) != verdict(*ends[0]) for each in reruns]))
+            found.append(verdict(*ends[0]) != verdict(*ends[1]))
+    for verdict in (slice(0, None, 2), slice(1, None, 2)):
+        assert np.mean(predicted[verdict]) == pytest.approx(np.mean(found[verdict]), abs=0.04)
     assert np.mean(found) > 0.1

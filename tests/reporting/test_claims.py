@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from experiments.harness import store
+from experiments.harness.paired import compare_pairs
 from experiments.harness.schema import TABLES
 from experiments.reporting.claims import judge_advice, judge_claims, judge_remedy, judge_tips
 
@@ -13,20 +14,24 @@ UNDECIDED = "undecided"
 
 def make_pairs(rows):
     usual = {"dataset_size": UNDECIDED, "new_data_direction": UNDECIDED, "new_data_size": UNDECIDED}
-    usual |= {"rerun_direction": 0.01, "rerun_size": 0.02, "second": "baseline"}
+    usual |= {"second": "baseline"}
     usual |= {"dataset_low": -2.0, "dataset_high": 0.0, "new_data_low": -5.0, "new_data_high": 5.0}
     return pd.DataFrame([usual | row for row in rows])
 
 
+def make_folds(accuracies):
+    """Return a per-fold table of single runs with these accuracies."""
+    folds = pd.DataFrame({"repeat": np.repeat(np.arange(len(accuracies)), 10)})
+    folds["fold"] = np.tile(np.arange(10), len(accuracies))
+    spread = np.tile([0.02, -0.02], 5 * len(accuracies))
+    folds["accuracy"] = np.repeat(accuracies, 10) + spread
+    return folds.assign(n_train=187, n_test=21, seed=1)
+
+
 def judge(runs, directions, lows=()):
     """Judge arms with the given accuracies of single runs, in pairs with the given verdicts."""
-    arms = {}
-    for name, accuracies in zip(("baseline", "visible", "hidden"), runs, strict=True):
-        folds = pd.DataFrame({"repeat": np.repeat(np.arange(len(accuracies)), 10)})
-        folds["fold"] = np.tile(np.arange(10), len(accuracies))
-        spread = np.tile([0.02, -0.02], 5 * len(accuracies))
-        folds["accuracy"] = np.repeat(accuracies, 10) + spread
-        arms[name] = folds.assign(n_train=187, n_test=21, seed=1)
+    names = "baseline", "visible", "hidden"
+    tables = {name: make_folds(each) for name, each in zip(names, runs, strict=True)}
     rows = [
         {"family": "arms", "first": name, "dataset_direction": found, "difference": -1.0}
         for name, found in zip(("visible", "hidden"), directions, strict=True)
@@ -34,7 +39,9 @@ def judge(runs, directions, lows=()):
     for name, (low, high) in zip("abcd", lows, strict=False):
         ends = {"dataset_low": low, "dataset_high": high, "difference": (low + high) / 2}
         rows.append({"family": "remedies", "first": name, "dataset_direction": "worse"} | ends)
-    claims = judge_claims(arms, make_pairs(rows), store.read_published())
+        rows.append(rows[-1] | {"family": "remedies on hidden", "second": "hidden"})
+        tables[name] = tables["hidden"]
+    claims = judge_claims(tables, make_pairs(rows), store.read_published())
     assert list(claims) == list(TABLES["claims"].columns)
     return claims
 
@@ -109,7 +116,60 @@ def test_advice_is_judged_by_its_rule(claimed, direction, size, expected, collap
     pairs = make_pairs([row | {"tip": 1, "claim": "c", "direction": claimed}])
     if collapsed and claimed == "better":
         expected = "did not train"
-    (claim,) = judge_tips(pairs).to_dict("records")
+    pairs = pairs.assign(first=0, second=1)
+    settings = {0: make_folds([0.82, 0.84] * 8), 1: make_folds([0.81] * 16)}
+    (claim,) = judge_tips(pairs, settings).to_dict("records")
     assert claim["verdict"] == expected == judge_advice(pairs.iloc[0], claimed, "dataset")
-    assert claim["rerun"] == 0.02
+    assert 0 <= claim["rerun"] <= 1
     assert (claim["estimate"], claim["second_collapsed"]) == (0.5, 1)
+
+
+NOISE = np.random.default_rng(0).normal(0, 0.02, (2, 60))
+NOISE = (NOISE - NOISE.mean(axis=1, keepdims=True)) / NOISE.std(axis=1, keepdims=True, ddof=1)
+ERROR = 0.25  # of the mean of 60 differences, in points
+
+
+def rerun_share(claimed, difference):
+    """Return the share of re-runs that give another verdict on advice with this difference."""
+    runs = 0.8 + (difference + ERROR * np.sqrt(60) * NOISE[0]) / 100
+    settings = {0: make_folds(runs), 1: make_folds([0.8] * 60)}
+    pairs = compare_pairs(settings, [(0, 1)])
+    (claim,) = judge_tips(pairs.assign(tip=1, claim="c", direction=claimed), settings)["rerun"]
+    return claim, pairs.iloc[0]
+
+
+def test_a_rerun_of_advice_is_judged_by_its_rule():
+    share, pair = rerun_share("better", 0.45)  # less than a point, and nearly better
+    assert pair["dataset_size"] == "less"
+    assert pair["rerun_direction"] > 0.3
+    assert share == pytest.approx(pair["rerun_size"])
+    share, pair = rerun_share("better", 1.4)  # better, and nearly more than a point
+    assert (pair["dataset_direction"], pair["dataset_size"]) == ("better", "undecided")
+    assert pair["rerun_size"] > 0.3
+    assert share == pytest.approx(pair["rerun_direction"], abs=0.005)
+    assert share < 0.01
+    share, pair = rerun_share("neither", 0.9)
+    assert share == pytest.approx(pair["rerun_size"])
+
+
+def test_reruns_of_the_remedies_are_judged_together():
+    """The advice holds if either mends: two chances, which are one if both are the same."""
+    baseline = make_folds([0.8] * 60)
+    shares = {}
+    for name, noise in {"same": NOISE[[0, 0]], "others": NOISE}.items():
+        runs = 0.8 + (-0.35 + ERROR * np.sqrt(60) * noise) / 100
+        remedies = {"a": make_folds(runs[0]), "b": make_folds(runs[1])}
+        tables = dict.fromkeys(("baseline", "visible", "hidden"), baseline) | remedies
+        families = {
+            "arms": [("visible", "baseline"), ("hidden", "baseline")],
+            "remedies": [("a", "baseline"), ("b", "baseline")],
+            "remedies on hidden": [("a", "hidden"), ("b", "hidden")],
+        }
+        comparison = pd.concat(
+            compare_pairs(tables, pairs).assign(family=family) for family, pairs in families.items()
+        )
+        claims = judge_claims(tables, comparison, store.read_published()).set_index("claim")
+        assert claims.loc["remedies", "verdict"] == "holds"
+        shares[name] = claims.loc["remedies", "rerun"]
+    assert shares["same"] > 0.3
+    assert shares["others"] == pytest.approx(shares["same"] ** 2, abs=0.05)

@@ -43,7 +43,7 @@ def test_every_pair_has_both_intervals_and_verdicts(toy):
     against_baseline = {(arm, "baseline") for arm in ("visible", "hidden", "control")}
     assert against_baseline | {("visible", "control"), ("hidden", "control")} <= set(pairs)
     families = comparison["family"].value_counts()
-    expected = {"arms": 5, "context": 4, "stopping": 1, "remedies": 4, "remedies on hidden": 4}
+    expected = {"arms": 5, "context": 4, "stopping": 1, "remedies": 2, "remedies on hidden": 2}
     assert families.to_dict() == expected
     for question in ("dataset", "new_data"):
         ends = [f"{question}_low", "difference", f"{question}_high"]
@@ -59,7 +59,7 @@ def test_everything_is_of_the_same_splits_as_the_arms(toy):
     tables = [rows for _, rows in context] + [store.read_table(toy, "stopping")]
     remedies = store.read_table(toy, "remedies")
     tables += [rows for _, rows in remedies.groupby("remedy")]
-    assert len(tables) == 7
+    assert len(tables) == 5
     for rows in tables:
         assert rows[columns].reset_index(drop=True).equals(arm[columns])
     majority = context.get_group("majority")

@@ -88,6 +88,9 @@ OPTIONS = [
     ("predict", ["--data={here}/results/tuned.csv", *MODEL], "has 18 columns"),
     ("compare", [SONAR_IS, "--repeats=3"], "baseline.csv has repeats 2, not 3"),
     ("compare", [SONAR_IS, "--repeats=1", "--results={here}/new"], "needs at least 2 repeats"),
+    ("tips", [SONAR_IS, "--repeats=1"], "needs at least 2 repeats"),
+    ("validate", [SONAR_IS, "--part=null", "--repeats=1"], "needs at least 2 repeats"),
+    ("validate", ["--part=answers"], "at least 10 repeats and 2 seeds, got 2 and 1"),
 ]
 
 

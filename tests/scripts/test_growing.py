@@ -45,16 +45,16 @@ def trained(monkeypatch):
     return calls
 
 
-SETTINGS = {"hidden": 1, "stopping": 1, "remedies": 4, "tips": 3}
+SETTINGS = {"hidden": 1, "stopping": 1, "remedies": 2, "tips": 3}
 
 
 @pytest.mark.parametrize("command", SETTINGS)
 @pytest.mark.usefixtures("three_settings")
 def test_only_the_missing_repeats_are_trained(command, tmp_path, trained, capsys):
     settings = SETTINGS[command]
-    run(command, tmp_path / "grown", repeats=1, folds=4)
+    run(command, tmp_path / "grown", repeats=2, folds=4)
     run(command, tmp_path / "grown", repeats=3, folds=4)
-    assert trained == [4] * settings + [8] * settings
+    assert trained == [8] * settings + [4] * settings
     run(command, tmp_path / "at once", repeats=3, folds=4)
     assert contents(tmp_path / "grown", "*.csv") == contents(tmp_path / "at once", "*.csv")
     assert capsys.readouterr().err == ""
@@ -119,6 +119,29 @@ def test_a_long_run_of_an_arm_is_saved_on_the_way(tmp_path, trained, monkeypatch
     run("hidden", tmp_path / "broken", repeats=5, folds=4)
     assert trained == [4]
     assert contents(tmp_path / "broken", "*.csv") == contents(tmp_path / "whole", "*.csv")
+
+
+def test_learning_curves_are_continued_with_their_seeds(tmp_path, trained, monkeypatch):
+    """The curves of an interrupted run are not saved: their networks are trained again."""
+    monkeypatch.setattr(growing, "AT_ONCE", 8)
+    options = {"repeats": 2, "folds": 4, "seeds": 3, "curves": True}
+    run("hidden", tmp_path / "whole", **options)
+    assert trained == [8, 8, 8]
+    trained[:] = ["stop"]
+    with pytest.raises(SystemExit, match="130"):
+        run("hidden", tmp_path / "broken", **options)
+    trained.clear()
+    run("hidden", tmp_path / "broken", **options)
+    assert trained == [8, 8]
+    assert contents(tmp_path / "broken", "*.csv") == contents(tmp_path / "whole", "*.csv")
+
+
+def test_early_stopping_continues_with_the_same_patience_only(tmp_path, trained):
+    run("stopping", tmp_path, repeats=1, folds=4)
+    path = tmp_path / "stopping.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"patience": 3}))
+    run("stopping", tmp_path, repeats=2, folds=4)
+    assert trained == [4, 8]
 
 
 def test_only_the_same_run_is_continued(tmp_path, trained, capsys):
