@@ -58,6 +58,20 @@ def judge_tips(comparison: pd.DataFrame, settings: Mapping[int, pd.DataFrame]) -
     return _claims_frame([_judge_tip(pair, _simulate(pair, settings, pairs)) for pair in pairs])
 
 
+def judge_each_remedy(pairs: list[Mapping], tables: Mapping[str, pd.DataFrame]) -> list[dict]:
+    """Return each remedy's pair with the baseline, a verdict and its share of other re-runs.
+
+    `pairs` are those of the family, `tables` the per-fold tables of remedies and baseline.
+    """
+    found = []
+    for pair in pairs:
+        verdict = judge_remedy(pair, "dataset")
+        reruns = _simulate(pair, tables, pairs)
+        others = [judge_remedy(rerun, "dataset") != verdict for rerun in reruns]
+        found.append(pair | {"verdict": verdict, "rerun": np.mean(others)})
+    return found
+
+
 def judge_advice(pair: Mapping, claimed: str, question: str) -> str:
     """Judge the advice that a pair's first setting is better, worse or (neither) no different."""
     found, apart = pair[f"{question}_direction"], pair[f"{question}_size"]

@@ -19,7 +19,7 @@ from experiments.harness.errors import InputError
 from experiments.harness.measures import MEASURES, chosen_by
 from experiments.harness.runs import single_runs
 from experiments.harness.schema import ARMS, TABLES, Table
-from experiments.reporting.claims import judge_claims, judge_tips
+from experiments.reporting.claims import judge_claims, judge_each_remedy, judge_tips
 
 PREFIX = "mlp__model__"  # of the network's parameters in a search space
 CONTROL = {"hidden_units": [60, 30], "max_norm": 3, "learning_rate": 0.1, "momentum": 0.9}
@@ -35,6 +35,7 @@ def collect(folder: Path) -> dict:
         "accuracy": (accuracy, ["summary"]),
         "comparison": (partial(_read_records, name="comparison"), ["comparison"]),
         "overfitting": (overfitting, ["curves"]),
+        "remedies": (remedies, ["comparison"]),
         "tips": (tips, ["tips", "tips-comparison"]),
         "dropout_modes": (dropout_modes, ["evaluation"]),
         "tuning": (tuning, ["tuned", "tuning"]),
@@ -85,14 +86,27 @@ def judge(folder: Path) -> tuple[pd.DataFrame | None, dict]:
     if published.empty:
         return None, {}
     comparison = store.read_table(folder, "comparison")
-    tables = store.read_arms(folder)
-    if store.exists(folder, "remedies"):
-        tables |= dict(list(store.read_table(folder, "remedies").groupby("remedy")))
-    claims = [judge_claims(tables, comparison, published)]
+    claims = [judge_claims(_arms_and_remedies(folder), comparison, published)]
     if store.exists(folder, "tips-comparison"):
         metadata["tips-comparison"] = store.read_metadata(folder, "tips-comparison")
         claims.append(_judge_tips(folder))
     return pd.concat(claims, ignore_index=True), metadata
+
+
+def _arms_and_remedies(folder):
+    tables = store.read_arms(folder)
+    if store.exists(folder, "remedies"):
+        tables |= dict(list(store.read_table(folder, "remedies").groupby("remedy")))
+    return tables
+
+
+def remedies(folder: Path) -> list[dict]:
+    """Return each remedy's pairs with the baseline and the hidden arm, and whether it mends."""
+    comparison = store.read_table(folder, "comparison")
+    families = {name: records(pairs) for name, pairs in comparison.groupby("family")}
+    on_hidden = {pair["first"]: pair for pair in families.get("remedies on hidden", [])}
+    found = judge_each_remedy(families.get("remedies", []), _arms_and_remedies(folder))
+    return [pair | {"on_hidden": on_hidden[pair["first"]]} for pair in found]
 
 
 def answers(folder: Path, claims: pd.DataFrame) -> dict:
