@@ -1,8 +1,9 @@
 """Tips: the tutorial's five tips for dropout, each measured.
 
-Each claim of a tip is tested on one pair of settings, fixed in `tip_settings` before this run,
-with enough networks to tell a point: 20 repeats of 10 folds, 10 networks on every split. Earlier,
-smaller runs of some of these settings had been seen.
+Each claim of a tip is tested on one pair of settings, fixed in `tip_settings` before this run
+(earlier, smaller runs of some of these settings had been seen), with enough networks to tell a
+point: 20 repeats of 10 folds, 10 networks on every split.
+
 Around them a grid of settings, 3 repeats each, is for the figures only: the best of many
 settings proves nothing. The grid is around the control arm's settings (max-norm 3, learning
 rate 0.1, momentum 0.9) unless the tip says otherwise. At that rate many networks collapse once
