@@ -26,14 +26,14 @@ Ctrl-C in turn: every table must be the earlier one or the new one, whole, and n
 left. It takes 15 to 25 minutes and writes nothing.
 
 PART=null compares the baseline with itself: four arms that differ in their seeds only go through
-all verdicts. None should be better, worse, or more than a point apart; as each question may be
-answered wrongly in 5% of families, about one such check in ten fails by chance. It takes about
-10 minutes.
+all verdicts. None should be better, worse, or more than a point apart; by chance, one such check
+in twenty fails. It takes about 10 minutes.
 
 PART=answers simulates 10,000 families of comparisons whose true differences are known, with the
-spread of the arms' tables in the results, and tells how often a verdict is wrong: in at most 5%
-of families, is claimed; up to 6% pass. It also computes how wide the intervals would be with
-other numbers of runs. It needs arms with 10 repeats and 2 seeds, and takes about two minutes.
+spread of the arms' tables in the results, and 2,000 small datasets with classifiers that are
+equally good. It tells how often a verdict is wrong: in at most 5% of families, is claimed; up to
+6% pass. It also computes how wide the intervals would be with other numbers of runs. It needs
+arms with 10 repeats and 2 seeds, and takes about two minutes.
 """
 
 import sys

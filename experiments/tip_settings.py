@@ -66,10 +66,10 @@ GENTLE_50 = with_width(1, 0.5, GENTLE)
 FASTER = with_schedule(0.316, 0.95, 0.1)
 
 # claim: its tip, the claimed direction, and the one pair (recommended, reference) that tests it.
-# Fixed before the run of 20 repeats; a grid of 3 repeats, which has both settings of tip 3 and
-# most of the references, had been seen before. Where a tip names a range, its middle is tested; on
-# the hidden layers where it names no place, as the tips are about the network's units; and at the
-# learning rate of 0.01, at which a network without dropout trains, unless the tip names another.
+# Fixed before the run of 20 repeats; a grid of 3 repeats had been seen before, with all references
+# and both settings of tips 2 and 3. Where a tip names a range, its middle is tested; on the hidden
+# layers where it names no place, as the tips are about the network's units; and at the learning
+# rate of 0.01, at which a network without dropout trains, unless the tip names another.
 CLAIMS = {
     # 20% to 50%
     "moderate_rates_help": (1, "better", (with_dropout("hidden layers", 0.35, GENTLE), GENTLE)),

@@ -87,10 +87,18 @@ def compare(
             "`first`, `second` and `repeats` must be of the same shape (n_splits,), got "
             f"{first.shape}, {second.shape} and {repeats.shape}"
         )
-    differences = scale * (first - second)
+    differences = paired_differences(first, second, scale)
     dataset = t_interval(dataset_values(differences, repeats), confidence_level)
     new_data = corrected_resampled_t(differences, test_train_ratio, confidence_level)
     return Comparison(new_data.mean, *dataset[1:], *new_data[1:])
+
+
+def paired_differences(first: ArrayLike, second: ArrayLike, scale: float = 1.0) -> np.ndarray:
+    """Return ``scale * (first - second)``, zero where it is a rounding error of the scores."""
+    first, second = np.asarray(first, float), np.asarray(second, float)
+    rounding = 1e-12 * np.maximum(np.abs(first), np.abs(second))
+    differences = first - second
+    return scale * np.where(np.abs(differences) <= rounding, 0.0, differences)
 
 
 def dataset_values(differences: ArrayLike, repeats: ArrayLike) -> np.ndarray:
@@ -171,7 +179,7 @@ def simulate_reruns(
     B. Efron and R. J. Tibshirani (1993), An introduction to the bootstrap, chapter 6. A sample
     spreads by a factor of √(1 − 1/n) less than what it is drawn from, which is made up for.
     """
-    values = np.asarray(values, float)
+    values = _at_least_two(values)
     n, generator = len(values), np.random.default_rng(random_state)
     errors = (values - values.mean()) * np.sqrt(n / (n - 1))
     samples, others = errors[generator.integers(n, size=(2, n, n_reruns))]
@@ -181,8 +189,8 @@ def simulate_reruns(
 def t_interval(values: ArrayLike, confidence_level: float = 0.95) -> Interval:
     """Estimate a mean from independent values: mean ± t · s / √n, n−1 degrees of freedom.
 
-    Values that are all the same, but not zero, do not show how others would vary: the interval
-    is infinite.
+    Values that are all the same do not show how others would vary: the interval is infinite.
+    Only if all are zero, as the differences of estimators that predict alike, it is zero.
 
     Parameters
     ----------
@@ -218,9 +226,9 @@ def corrected_resampled_t(
     ----------
     C. Nadeau and Y. Bengio (2003), Inference for the generalization error, Machine Learning
     52, 239-281. For repeated cross-validation: R. R. Bouckaert and E. Frank (2004),
-    Evaluating the replicability of significance tests for comparing learning algorithms. For
-    the degrees of freedom: R. R. Bouckaert (2003), Choosing between two learning algorithms
-    based on calibrated tests.
+    Evaluating the replicability of significance tests for comparing learning algorithms. The
+    idea of fewer degrees of freedom is that of R. R. Bouckaert (2003), Choosing between two
+    learning algorithms based on calibrated tests, where it stands in place of the correction.
     """
     differences = _at_least_two(differences)
     n = len(differences)

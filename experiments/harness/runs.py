@@ -7,6 +7,7 @@ from experiments.foldstack.comparison import (
     dataset_values,
     direction,
     family_level,
+    paired_differences,
     simulate_reruns,
     size,
 )
@@ -69,7 +70,8 @@ def simulate_verdicts(first: pd.DataFrame, second: pd.DataFrame, n_pairs: int) -
         With the keys ``dataset_low``, ``dataset_high``, ``dataset_direction``, ``dataset_size``.
     """
     folds = pair_folds(first, second)
-    values = dataset_values(100 * (folds["first"] - folds["second"]), folds["repeat"])
+    differences = paired_differences(folds["first"], folds["second"], scale=100)
+    values = dataset_values(differences, folds["repeat"])
     reruns = simulate_reruns(values, confidence_level=family_level(n_pairs))
     return [
         {"dataset_low": low, "dataset_high": high} | verdicts("dataset", low, high)

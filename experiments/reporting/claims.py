@@ -166,7 +166,9 @@ def _judge_drop(pairs, tables, arm, claim):
 def _judge_remedies(families, tables):
     """Judge the claim that some remedy makes up for the hidden arm's loss."""
     pairs = families["remedies"]
-    best = max(pairs, key=lambda pair: pair["dataset_low"])
+    # Of those whose verdict is that of the claim, the one with the highest accuracy.
+    order = ["does not mend", "undecided", "mends"]
+    best = max(pairs, key=lambda p: (order.index(judge_remedy(p, "dataset")), p["difference"]))
 
     def judge(question, found=pairs):
         verdicts = [judge_remedy(each, question) for each in found]

@@ -39,7 +39,7 @@ def test_worked_examples():
     assert holm([0.9, 0.001, 0.5]) == pytest.approx([1, 0.003, 1])
 
 
-def test_values_without_spread_are_inconclusive():
+def test_values_without_spread_are_inconclusive_unless_zero():
     assert t_interval([2.0, 2.0]) == (2, -np.inf, np.inf, 1)
     assert t_interval([0.1 + 0.2, 0.3, 0.3])[1:] == (-np.inf, np.inf, 1)  # rounding is no spread
     assert corrected_resampled_t([0.0, 0.0], 0.1) == (0, 0, 0, 1)
@@ -143,6 +143,15 @@ def test_repeats_sharpen_the_answer_on_this_dataset_only():
     c = compare(base + generator.normal(-0.3, 0.01, 300), base, **options)
     assert [direction(r.dataset_low, r.dataset_high) for r in (a, c)] == ["better", "worse"]
     assert [direction(r.new_data_low, r.new_data_high) for r in (a, c)] == ["undecided", "worse"]
+
+
+def test_rounding_is_no_difference():
+    """Means of 10 and of 7 equal scores differ in the last digit."""
+    first, second = np.full(20, 0.1) * 3, np.full(20, 0.3)
+    assert (first != second).all()
+    first[0] = second[0]  # so that the differences vary
+    options = {"repeats": np.arange(20), "test_train_ratio": 1 / 9, "scale": 100}
+    assert compare(first, second, **options) == (0, 0, 0, 1, 0, 0, 1)
 
 
 def test_scores_that_are_no_pairs_are_refused():

@@ -79,12 +79,14 @@ def test_results_are_judged_by_their_rules(runs, directions, expected, misordere
         ([(-0.9, -0.2), (-3, -1.5)], 1, "holds"),
         ([(-1.2, -0.2), (-3, -1.5)], 0, UNDECIDED),
         ([(-2, -1.1), (-3, -1.5)], 0, "does not hold"),
+        ([(-2, -1.1), (-3, 0.5)], 0, UNDECIDED),  # shown is the one that may mend
     ],
 )
 def test_remedies_are_judged_whatever_their_precision(lows, mending, expected):
     claim = judge([[0.8, 0.9]] * 3, ["worse", "worse"], lows).iloc[3]
+    assert claim["new_data_verdict"] == UNDECIDED
     assert (claim["verdict"], claim["n_mending"], claim["n_remedies"]) == (expected, mending, 2)
-    assert claim["remedy"] == "a"
+    assert claim["remedy"] == ("b" if expected == UNDECIDED and lows[1][1] > 0 else "a")
     verdicts = {"dataset_low": -0.9, "dataset_high": -0.2, "new_data_low": -3, "new_data_high": 2}
     assert judge_remedy(verdicts, "dataset") == "mends"
     assert judge_remedy(verdicts, "new_data") == UNDECIDED

@@ -1,4 +1,4 @@
-"""Every interval, p-value and verdict of the committed tables again, from the scores, by SciPy."""
+"""Intervals, p-values and verdicts of the committed tables again, from the scores, by SciPy."""
 
 import json
 
@@ -132,8 +132,15 @@ def test_the_claims_follow_from_the_tables(read):
     reach = stats.t.ppf(0.975, len(runs) - 1) * runs.std() * np.sqrt(1 + 1 / len(runs))
     ends = runs.mean() - reach, runs.mean() + reach
     assert tuple(level[["single_run_low", "single_run_high"]]) == pytest.approx(ends)
-    remedies = read("comparison").query("family == 'remedies'")
-    assert claims.loc["remedies", "n_mending"] == (remedies["dataset_low"] > -1).sum()
+    new_low, new_high, _ = on_new_data(folds, read("baseline"), 0.95)
+    assert tuple(level[["new_data_low", "new_data_high"]]) == pytest.approx((new_low, new_high))
+    remedies = read("comparison").query("family == 'remedies'").set_index("first")
+    mending = remedies["dataset_low"] > -1
+    assert claims.loc["remedies", "n_mending"] == mending.sum()
+    others = "undecided" if (remedies["dataset_high"] > -1).any() else "does not hold"
+    assert claims.loc["remedies", "verdict"] == ("holds" if mending.any() else others)
+    shown = remedies.loc[claims.loc["remedies", "remedy"]]
+    assert tuple(claims.loc["remedies", ENDS]) == tuple(shown[["dataset_low", "dataset_high"]])
     first = {name: read(name).query("seed == 1") for name in ("baseline", "visible", "hidden")}
     runs = pd.DataFrame({name: by_fold(scores).mean(axis=1) for name, scores in first.items()})
     means = {name: read(name)["accuracy"].mean() for name in runs}
@@ -143,6 +150,15 @@ def test_the_claims_follow_from_the_tables(read):
         for _, run in runs.iterrows()
     ]
     assert claims.loc["single_runs", "n_reordered"] == len(runs) - sum(ordered)
+    orders = [
+        tuple(run.sort_values().index) for _, run in runs.round(9).iterrows() if run.is_unique
+    ]
+    wrong = len(runs) - max(map(orders.count, orders))
+    single = claims.loc["single_runs"]
+    assert single["n_misordered"] == wrong
+    ends = stats.binomtest(wrong, len(runs)).proportion_ci(method="wilson")
+    assert tuple(single[ENDS]) == pytest.approx((100 * ends.low, 100 * ends.high))
+    assert single["verdict"] == ("holds" if ends.low > 0.05 else "undecided")
 
 
 def test_advice_on_the_tips_follows_from_its_intervals(read):
