@@ -67,7 +67,7 @@ $(SCRIPTS): $(INSTALLED)
 STUDY = $(if $(filter REPEATS,$(.given)),,REPEATS=60) \
         $(if $(filter SEEDS,$(.given)),,SEEDS=$(or $(1),7))
 STEP = +@echo "step $(1) of 9: $(strip $(2))" >&2; $(MAKE) --no-print-directory --old-file=check $(2)
-all: $(INSTALLED)  ## Everything that is committed, anew (over an hour)
+all: $(INSTALLED)  ## All results but those of validate and benchmark, anew (over an hour)
 	$(call STEP,1,baseline visible hidden control CURVES=1 $(STUDY))
 	$(call STEP,2,stopping $(STUDY))
 	$(call STEP,3,remedies $(call STUDY,10))

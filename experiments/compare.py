@@ -13,7 +13,7 @@ support vector machine (RBF kernel, default parameters).
     $ make compare
     visible against baseline: +0.6 points
       on this dataset   +0.3 to  +0.9   better, less than a point apart (near the edge)
-      on new data       -3.0 to  +4.2   undecided
+      on new data       -3.9 to  +5.1   undecided
     ...
 """
 

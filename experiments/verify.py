@@ -12,7 +12,7 @@ from others is compared with regard to them. `make benchmark` and `make validate
     visible               identical
     ...
 
-Everything takes 20 to 40 minutes on 2 cores.
+Everything takes an hour or more on 2 cores.
 """
 
 import signal

@@ -192,6 +192,9 @@ def tips(folder: Path) -> dict:
         comparison[side] = [differing[number] for number in comparison[side]]
     claims = records(_judge_tips(folder))
     tested = [claim | pair for claim, pair in zip(claims, records(comparison), strict=True)]
+    for claim in tested:
+        first, second = claim["first"], claim["second"]
+        claim["changes"] = {key: each for key, each in first.items() if second.get(key) != each}
     sections = []
     for tip, rows in store.read_table(folder, "tips").groupby("tip"):
         rows = rows.drop_duplicates("setting")

@@ -50,7 +50,7 @@ def to_html(page: str, figures: Mapping[str, Figure]) -> str:
     body = body.replace("</table>", "</table></div>")
     body = re.sub("<h2>(.*?)</h2>", _with_id, body)
     title = re.search(r"<h1>(.*?)</h1>", body)
-    return PAGE.format(title=title[1] if title else "Results", body=body)
+    return PAGE.format(title=f"{title[1]} · sonar-dropout" if title else "sonar-dropout", body=body)
 
 
 def _with_id(heading):

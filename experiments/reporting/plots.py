@@ -217,6 +217,7 @@ def plot_differences(comparison: pd.DataFrame) -> Figure:
             fontstyle="italic",
             va="center",
             ha="left",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             transform=axes.get_yaxis_transform(),
         )
     axes.set_yticks([place for place, _ in pairs], labels)

@@ -20,7 +20,7 @@ ARM_LABELS = {
     "baseline": "no dropout",
     "visible": "20% dropout on the inputs",
     "hidden": "20% dropout on the hidden layers",
-    "control": "the dropout arms without dropout",
+    "control": "control: the same without dropout",
 }
 LINES = [("-", "o", DARK), ("--", "s", LIGHT), (":", "D", "black"), ("-.", "^", "#009E73")]
 STYLE = {

@@ -108,7 +108,7 @@ def plot_paired(panels: list[tuple[str, pd.DataFrame]], label: str) -> Figure:
             else:
                 axes.plot(place, drawn, "v", color=DARK, markersize=9)
             if row.collapsed or row.difference < lowest:
-                text = f"{row.difference:+.0f}; {row.collapsed} of {row.networks}\ncollapsed"
+                text = f"{row.difference:+.0f}; {row.collapsed:,} of {row.networks:,}\ncollapsed"
                 above = 10 if row.difference < lowest else -28
                 axes.annotate(
                     text,
@@ -131,7 +131,10 @@ def plot_candidates(candidates: pd.DataFrame, measure: Measure, baseline: float)
 
     `baseline` is the score of the untuned baseline.
     """
-    places = {"visible_dropout": "dropout on the inputs", "hidden_dropout": "on the hidden layers"}
+    places = {
+        "visible_dropout": "dropout on the inputs",
+        "hidden_dropout": "dropout on the hidden layers",
+    }
     panels = {name: label for name, label in places.items() if name in candidates}
     scale, unit = (100, " (%)") if measure.percent else (1, "")
     if "rung" in candidates:
@@ -158,11 +161,11 @@ def plot_candidates(candidates: pd.DataFrame, measure: Measure, baseline: float)
 
 
 def _spread(values, step=0.012):
-    """Move equal values side by side, so that no point hides another."""
+    """Move equal values side by side, those of zero to the right: no point hides another."""
     values = values.copy()
     for value in np.unique(values):
         same = np.flatnonzero(values == value)
-        values[same] += step * (np.arange(len(same)) - (len(same) - 1) / 2)
+        values[same] += step * (np.arange(len(same)) - (len(same) - 1) / 2 * (value > 0))
     return values
 
 
