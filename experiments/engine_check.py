@@ -246,7 +246,7 @@ def validate_answers(options):
     path = store.write_tables(options.results, frames, metadata)
     for row in rows:
         print(
-            f"{row['question']}, {row['difference']:g} points: some verdict is wrong in "
+            f"{row['question']}, true difference {row['difference']:g}: some verdict is wrong in "
             f"{row['wrong']:.1%} of {row['families']:,} families of {row['pairs']}"
         )
     print(f"  written:   {path}")

@@ -83,7 +83,7 @@ def draw_tips(
     schedule = schedule.assign(lines=[f"momentum {value:g}" for value in schedule["momentum"]])
     # The paper recommends n / p units, p being the share kept; widths double from 0.5 on.
     paper = dict(zip(width["lines"], np.log2(1 / (1 - width["rate"])) + 1, strict=True))
-    width_label = "width, in times 60-30 (vertical: the paper's n / p)"
+    width_label = "width relative to 60-30 (vertical: the paper's n / p)"
     decays = schedule["decay"].notna()
     by_decay = {", no decay": schedule[~decays], ", decay to a tenth": schedule[decays]}
     held_out, training = ("held-out rows", "accuracy"), ("training rows", "train_accuracy")

@@ -210,9 +210,9 @@ def plot_differences(comparison: pd.DataFrame) -> Figure:
         axes.plot(pair.difference, place, "o", color="black", markersize=4)
     for place, title in heads:
         axes.text(
-            0,
+            0.013,
             place,
-            f"  {title}",
+            title,
             fontsize=8,
             fontstyle="italic",
             va="center",

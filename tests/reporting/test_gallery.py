@@ -54,6 +54,7 @@ def test_every_tip_has_its_panels(drawn):
 
 
 def test_equal_values_stand_side_by_side():
-    values = sweeps._spread(np.array([0.0, 0.2, 0.0, 0.0]))
-    assert len(set(values)) == 4
-    assert np.sort(values)[:3].mean() == pytest.approx(0)
+    values = sweeps._spread(np.array([0.0, 0.2, 0.2, 0.2, 0.0]))
+    assert len(set(values)) == 5
+    assert values.min() == 0  # no rate is negative
+    assert np.sort(values)[2:].mean() == pytest.approx(0.2)

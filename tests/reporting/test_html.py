@@ -45,7 +45,7 @@ def test_figures_stand_on_the_page_with_a_text_and_ids_of_their_own():
     tags = {tag for tag, _ in elements}
     assert not tags & {"img", "link", "script", "iframe"}
     assert "@import" not in html
-    assert "<title>Tuning</title>" in html
+    assert "<title>Tuning · sonar-dropout</title>" in html
 
 
 def test_text_from_the_data_is_text():
