@@ -122,7 +122,6 @@ def answers(folder: Path, claims: pd.DataFrame) -> dict:
         "dropout": {arm: comparison[arm, "control"] for arm in ("visible", "hidden")},
         "control": comparison["control", "baseline"],
         "best": {"name": best, "accuracy": means[best], "pair": comparison[best, "svc"]},
-        "n_networks": len(arms["baseline"]),
         "readers": Counter(single_run_winners(arms)),
         "svc": context["svc"],
         "majority": context["majority"],
