@@ -33,7 +33,7 @@ PART=answers simulates 10,000 families of comparisons whose true differences are
 spread of the arms' tables in the results, and 2,000 small datasets with classifiers that are
 equally good. It tells how often a verdict is wrong: in at most 5% of families, is claimed; up to
 6% pass. It also computes how wide the intervals would be with other numbers of runs. It needs
-arms with 10 repeats and 2 seeds, and takes about two minutes.
+arms with 10 repeats and 2 seeds, and takes about a minute.
 """
 
 import sys

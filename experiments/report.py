@@ -26,10 +26,11 @@ def write_report(options):
             findings.check_tables(results)
             figures = gallery.draw(results)
             drawn = {path.stem for path in (results / "figures").glob("*.png")}
-            html = to_html(pages.results_page(results, figures), figures)
-            contents = {page.name: pages.results_page(results, drawn), "report.html": html}
-            readme = _render_readme(results)
             claims, metadata = findings.judge(results)
+            found = findings.collect(results, claims)
+            html = to_html(pages.results_page(found, figures), figures)
+            contents = {page.name: pages.results_page(found, drawn), "report.html": html}
+            readme = _render_readme(results, found)
         if claims is None:
             files.write_together(results, contents)
         else:
@@ -41,13 +42,13 @@ def write_report(options):
             print(f"  written:   {files.REPOSITORY / 'README.md'}")
 
 
-def _render_readme(results):
+def _render_readme(results, found):
     """Return the updated main page; None for a results folder elsewhere."""
     if results.resolve() != files.REPOSITORY / "results":
         return None
     readme = files.REPOSITORY / "README.md"
     try:
-        return pages.fill(readme.read_text("utf-8"), pages.readme_parts(results))
+        return pages.fill(readme.read_text("utf-8"), pages.readme_parts(found))
     except OSError as error:
         raise InputError(f"cannot read {readme}: {error.strerror}") from error
 

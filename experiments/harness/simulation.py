@@ -102,19 +102,13 @@ def simulate_new_data(
                 for each in differences[:n_pairs]
             ]
             found.append([direction(each.low, each.high) != "undecided" for each in intervals])
-    return [
-        {
-            "question": "on new data",
-            "difference": 0.0,
-            "families": n_datasets,
-            "pairs": n_pairs,
-            "covered": 1 - _share(np.any(found, axis=1)),
-            "wrong_direction": _share(np.any(found, axis=1)),
-            "wrong": _share(np.any(found, axis=1)),
-            "decided_direction": _share(found),
-        }
-        for n_pairs, found in wrong.items()
-    ]
+    rows = []
+    for n_pairs, found in wrong.items():
+        row = {"question": "on new data", "difference": 0.0, "families": n_datasets}
+        share = _share(np.any(found, axis=1))
+        row |= {"pairs": n_pairs, "covered": 1 - share, "wrong_direction": share, "wrong": share}
+        rows.append(row | {"decided_direction": _share(found)})
+    return rows
 
 
 def nearest_centroid_scores(

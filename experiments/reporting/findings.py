@@ -28,9 +28,11 @@ WAYS = ("baseline", "with_dropout", "without_dropout")  # beside the chosen cand
 ONE_CORE = ", one core"  # ending of a way's name in the benchmark
 
 
-def collect(folder: Path) -> dict:
-    """Return the findings of all parts; those whose tables do not exist are None."""
-    claims, _ = judge(folder)
+def collect(folder: Path, claims: pd.DataFrame | None) -> dict:
+    """Return the findings of all parts; those whose tables do not exist are None.
+
+    `claims` is the table that `judge` returns.
+    """
     needed = {
         "accuracy": (accuracy, ["summary"]),
         "comparison": (partial(_read_records, name="comparison"), ["comparison"]),

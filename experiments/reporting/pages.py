@@ -27,15 +27,13 @@ MARKDOWN = re.compile(
 PLAIN_CODE = re.compile(r"[\w./:=+, ()-]+")
 
 
-def results_page(folder: Path, figures: Collection[str]) -> str:
-    """Return the page results/README.md, with the figures of these names."""
-    found = findings.collect(folder) | {"figures": figures}
-    return _markdown().get_template("results.md.j2").render(found)
+def results_page(found: Mapping, figures: Collection[str]) -> str:
+    """Return the page results/README.md of what `findings.collect` returns, with these figures."""
+    return _markdown().get_template("results.md.j2").render(found, figures=figures)
 
 
-def readme_parts(folder: Path) -> dict[str, str]:
+def readme_parts(found: Mapping) -> dict[str, str]:
     """Return the generated part of the main README.md by name, if its tables exist."""
-    found = findings.collect(folder)
     if found["answers"] is None:
         return {}
     return {"front": _markdown().get_template("front.md.j2").render(found)}

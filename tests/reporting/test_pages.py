@@ -34,9 +34,16 @@ def text_of(page):
     return " ".join("".join(parts).split())
 
 
+def collect(folder):
+    claims, _ = findings.judge(folder)
+    return findings.collect(folder, claims)
+
+
 def results_page(folder):
     """Return the page with the figures that the folder has."""
-    return pages.results_page(folder, {path.stem for path in (folder / "figures").glob("*.png")})
+    return pages.results_page(
+        collect(folder), {path.stem for path in (folder / "figures").glob("*.png")}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +113,11 @@ def test_every_number_of_the_verdicts_is_that_of_a_table(committed, published, p
 def test_committed_pages_are_those_of_the_committed_tables(committed, published, page):
     assert (published / "README.md").read_text() == page
     readme = (committed / "README.md").read_text()
-    assert readme == pages.fill(readme, pages.readme_parts(published))
+    assert readme == pages.fill(readme, pages.readme_parts(collect(published)))
     assert len(readme.splitlines()) <= 130
     assert readme.count("<!-- ") == 2
     figures = gallery.draw(published)
-    html = to_html(pages.results_page(published, figures), figures)
+    html = to_html(pages.results_page(collect(published), figures), figures)
     assert (published / "report.html").read_text() == html
     claims, _ = findings.judge(published)
     assert (published / "claims.csv").read_text() == claims.to_csv(index=False)
@@ -141,7 +148,7 @@ def test_other_datasets_have_no_claims_and_a_page_needs_one_arm(results):
     assert "hidden − control" in page
     for absent in ("reproduce?", "(Keras 1)", "a slight drop", "cylinder", "claims.csv"):
         assert absent not in page
-    assert pages.readme_parts(results) == {}
+    assert pages.readme_parts(collect(results)) == {}
     for path in {*results.glob("*.csv")} - {results / "control.csv"}:
         path.unlink()
     assert "- Arms: 60 repeats" in results_page(results)
