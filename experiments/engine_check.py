@@ -190,11 +190,6 @@ def validate_kills(options):
     print("Every table is whole, and no process is left.")
 
 
-def check_null(this):
-    """Check that there are repeats to compare."""
-    check_repeats(this.options.repeats)
-
-
 def validate_null(this):
     """Compare arms that are all the baseline, with other seeds."""
     n_seeds = this.options.seeds
@@ -263,7 +258,9 @@ def choose(options):
     for name, number in NETWORKS.get(options.part, {"repeats": 5, "seeds": 1}).items():
         if getattr(options, name) is None:
             setattr(options, name, number)
-    run, check = (validate_null, check_null) if options.part == "null" else (validate, check_folds)
+    run, check = validate, check_folds
+    if options.part == "null":
+        run, check = validate_null, lambda this: check_repeats(this.options.repeats)
     PARTS.get(options.part, experiment_action("validate", run, check))(options)
 
 

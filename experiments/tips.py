@@ -33,11 +33,6 @@ from experiments.tip_settings import CLAIMS, TIPS
 GRID_REPEATS = 3  # of the settings that are for the pictures only
 
 
-def check(this):
-    """Check that there are repeats to compare."""
-    check_repeats(this.options.repeats)
-
-
 def sweep_tips(this):
     """Cross-validate every setting, and test each claim on its pair."""
     grid = [setting for _, setting in itertools.chain(*TIPS.values())]
@@ -103,7 +98,13 @@ def summarise_settings(folds):
 
 
 INTERRUPTED = "finished settings are kept; run it again to continue"
-main = script("tips", __doc__, sweep_tips, check=check, interrupted=INTERRUPTED)
+main = script(
+    "tips",
+    __doc__,
+    sweep_tips,
+    check=lambda this: check_repeats(this.options.repeats),
+    interrupted=INTERRUPTED,
+)
 
 if __name__ == "__main__":
     main()

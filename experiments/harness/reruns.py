@@ -143,9 +143,8 @@ def _compare_scores(table, before, rerun):
     if "candidate" in before and "candidate" not in keys:  # what a search chose, with its settings
         chosen += before.columns[before.columns.get_loc("candidate") :].tolist()
         chosen += [name for name in before if name.endswith("_candidate")]
-    chosen += [
-        name for name in ("rung", "epochs", "n_epochs") if name in before
-    ]  # of a search, too
+    lengths = "rung", "epochs", "n_epochs"  # of a search, and of early stopping
+    chosen += [name for name in lengths if name in before]
     for name in before.columns.difference([*keys, *scores, *chosen]):
         if not pairs[name].equals(pairs[f"{name}_rerun"].rename(name)):
             return "different", f"another {name}"
